@@ -1,0 +1,43 @@
+//! Bytes that may vanish at any moment. Guests reach this through `millwork:cache`; keys are made by the host from
+//! tenant and component, so nobody can name another's.
+
+pub mod memory;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+/// Why the cache did nothing: it cannot be reached. Callers go on without.
+#[derive(Debug, thiserror::Error)]
+#[error("cache: {0}")]
+pub struct CacheError(pub String);
+
+/// See the module. Keys are complete: `t:<tenant>:<component>:<key>`.
+#[async_trait]
+pub trait Cache: Send + Sync + 'static {
+    /// The value, if it is still there.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError>;
+
+    /// Keeps a value for at most `ttl`.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError>;
+
+    /// Forgets a value; false when there was none.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn remove(&self, key: &str) -> Result<bool, CacheError>;
+
+    /// Adds to a counter, atomically, and gives the sum; a missing one starts at 0 with this time to live. A value that
+    /// is no counter is started anew. Counters read as decimal text through `get`.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn add(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError>;
+}

@@ -1,0 +1,10 @@
+//! What the host gives, or natively what [`crate::testing`] puts in its place: the one switch between the two.
+
+#[cfg(target_family = "wasm")]
+pub(crate) use crate::bindings::lifecycle::millwork::{
+    cache::cache,
+    documents::documents,
+    platform::{clock, log, random},
+};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use crate::testing::memory::{cache, clock, documents, log, random};

@@ -57,9 +57,14 @@ impl From<TenantId> for String {
 /// The form of tenants' and components' names.
 pub(crate) fn check_name(what: &'static str, text: &str) -> Result<(), Error> {
     let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_lowercase());
-    let holds = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    let holds = text
+        .bytes()
+        .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
     if starts_well && holds && text.len() <= NAME_BYTES_MAX {
         return Ok(());
     }
-    Err(Error::Name { what, text: text.to_owned() })
+    Err(Error::Name {
+        what,
+        text: text.to_owned(),
+    })
 }

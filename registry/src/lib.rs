@@ -6,9 +6,7 @@
 
 pub mod id;
 pub mod manifest;
-pub mod release;
-pub mod catalog;
-pub mod generation;
+
 mod error;
 
 pub use error::Error;

@@ -3,12 +3,33 @@
 //! Types only say the shape; [`Manifest::parse`] is the one door, and what comes out of it is consistent: every name
 //! that is referred to exists, every collection has one projection that writes it, every schema compiles.
 
+mod check;
+mod command;
+mod number;
+mod permission;
+mod read_model;
+mod reference;
+mod route;
+mod schema;
+
 use indexmap::IndexMap;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
-/// A JSON Schema (draft 2020-12), as written in the manifest; `#/schemas/X` refers to [`Manifest::schemas`].
-pub type Schema = serde_json::Value;
+pub use self::command::{Aggregate, Command, Fact, Related};
+pub use self::number::Number;
+pub use self::permission::{Permission, QualifiedName};
+pub use self::read_model::{Collection, Projection, Query, View};
+pub use self::reference::Reference;
+pub use self::route::{Action, Method, Route};
+pub use self::schema::{Schema, compile};
+
+use crate::Error;
+
+/// Longest manifest, in bytes.
+pub const MANIFEST_BYTES_MAX: usize = 256 << 10;
+/// How deep mappings and lists of a manifest may stand in each other.
+pub const MANIFEST_DEPTH_MAX: usize = 32;
 
 /// A whole `plugin.yaml`. Unknown keys are errors that name the key, so that a typing mistake grants nothing.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -20,7 +41,7 @@ pub struct Manifest {
     pub name: String,
     /// Version of the component.
     pub version: Version,
-    /// Who publishes it.
+    /// Who publishes it, in the form of a component's name.
     pub publisher: String,
     /// One sentence for the marketplace.
     pub description: String,
@@ -61,235 +82,89 @@ pub struct Manifest {
     pub routes: Vec<Route>,
 }
 
-/// One thing a component may touch, as text: `documents`, `cache`, `view:<module>.<View>`, `events:<module>.<Event>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Permission {
-    /// Read and write own collections through `millwork:documents`.
-    Documents,
-    /// Use `millwork:cache`.
-    Cache,
-    /// Read one view of another module as a fact.
-    View(QualifiedName),
-    /// Project one event of another module.
-    Events(QualifiedName),
+impl Manifest {
+    /// Reads a manifest and holds all of it against itself.
+    ///
+    /// YAML 1.2 booleans only (`no` is a text); no anchors, aliases, merge keys, tags or repeated keys.
+    ///
+    /// # Errors
+    /// [`Error::ManifestSyntax`] with line and column, or [`Error::ManifestInvalid`] with every contradiction found.
+    pub fn parse(yaml: &str) -> Result<Self, Error> {
+        if yaml.len() > MANIFEST_BYTES_MAX {
+            return Err(Error::ManifestSyntax(format!(
+                "longer than {MANIFEST_BYTES_MAX} bytes"
+            )));
+        }
+        let manifest: Self = serde_saphyr::from_str_with_options(yaml, strict())
+            .map_err(|error| Error::ManifestSyntax(error.to_string()))?;
+        let problems = check::problems(&manifest);
+        if problems.0.is_empty() {
+            Ok(manifest)
+        } else {
+            Err(Error::ManifestInvalid(problems))
+        }
+    }
+
+    /// A command by name, with the name of the aggregate it belongs to.
+    #[must_use]
+    pub fn command(&self, name: &str) -> Option<(&str, &Command)> {
+        self.commands()
+            .find(|(_, found, _)| *found == name)
+            .map(|(aggregate, _, command)| (aggregate, command))
+    }
+
+    /// Every command: aggregate, name, declaration.
+    pub fn commands(&self) -> impl Iterator<Item = (&str, &str, &Command)> {
+        self.aggregates.iter().flat_map(|(aggregate, declared)| {
+            declared
+                .commands
+                .iter()
+                .map(|(name, command)| (aggregate.as_str(), name.as_str(), command))
+        })
+    }
+
+    /// Every event: aggregate, name, schema of its data where there is one.
+    pub fn events(&self) -> impl Iterator<Item = (&str, &str, Option<&Schema>)> {
+        self.aggregates.iter().flat_map(|(aggregate, declared)| {
+            declared
+                .events
+                .iter()
+                .map(|(name, schema)| (aggregate.as_str(), name.as_str(), schema.as_ref()))
+        })
+    }
+
+    /// What callers need for reading unless a view or query says otherwise: `<module>.read`.
+    #[must_use]
+    pub fn read_permission(&self) -> String {
+        format!("{}.read", self.name)
+    }
+
+    /// What callers need for commands unless a command says otherwise: `<module>.write`.
+    #[must_use]
+    pub fn write_permission(&self) -> String {
+        format!("{}.write", self.name)
+    }
 }
 
-/// A name of another module: `client.ClientDetail`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct QualifiedName {
-    /// The module it belongs to.
-    pub module: String,
-    /// Its name there.
-    pub name: String,
+/// Everything that could make a manifest mean something else to another reader is refused.
+fn strict() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            max_depth: MANIFEST_DEPTH_MAX,
+            flow_nesting_limit: MANIFEST_DEPTH_MAX,
+            max_documents: 1,
+            max_aliases: 0,
+            max_anchors: 0,
+            max_total_scalar_bytes: MANIFEST_BYTES_MAX,
+        },
+        duplicate_keys: serde_saphyr::DuplicateKeyPolicy::Error,
+        merge_keys: serde_saphyr::MergeKeyPolicy::Error,
+        strict_booleans: true,
+        reject_unsupported_tags: true,
+        reject_tagged_field_names: true,
+        with_snippet: false,
+    }
 }
 
-/// One aggregate.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Aggregate {
-    /// Raised when `evolve` starts to give another shape of state, so that older snapshots are not used.
-    #[serde(default = "one")]
-    pub state_version: u32,
-    /// What can be asked of it.
-    #[serde(default)]
-    pub commands: IndexMap<String, Command>,
-    /// What can happen to it, with the schema of the event's data where there is one.
-    pub events: IndexMap<String, Option<Schema>>,
-}
-
-fn one() -> u32 {
-    1
-}
-
-/// One command.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Command {
-    /// One sentence for the API's documentation.
-    #[serde(default)]
-    pub summary: String,
-    /// Whether it starts an aggregate: then the id is a fresh one, else the aggregate must exist (404 when not).
-    #[serde(default)]
-    pub creates: bool,
-    /// Schema of the body. Absent: no body.
-    #[serde(default)]
-    pub body: Option<Schema>,
-    /// How many fresh ids `decide` wants.
-    #[serde(default)]
-    pub ids: u32,
-    /// Documents to fetch first, by the name under which `decide` finds them.
-    #[serde(default)]
-    pub facts: IndexMap<String, Fact>,
-    /// Further aggregates of this module whose versions the append checks, by name; `decide` gets them in this order.
-    #[serde(default)]
-    pub related: IndexMap<String, Related>,
-    /// Gapless numbers to hand out, by the name under which `decide` finds them.
-    #[serde(default)]
-    pub numbers: IndexMap<String, Number>,
-    /// Names of claims that its decisions may take or release.
-    #[serde(default)]
-    pub claims: Vec<String>,
-    /// What the caller's roles must allow; default `<module>.write`.
-    #[serde(default)]
-    pub permission: Option<String>,
-}
-
-/// A document that a decision sees.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Fact {
-    /// Own view (`InvoiceDetail`) or another module's (`client.ClientDetail`, needs the permission).
-    pub view: String,
-    /// Where the document's id stands.
-    pub id: Reference,
-}
-
-/// A consistent fact.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Related {
-    /// An aggregate of this module.
-    pub aggregate: String,
-    /// Where its id stands.
-    pub id: Reference,
-}
-
-/// Where an id is taken from: `/data/<pointer>` in the command's body or `/state/<pointer>` in the target's state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub enum Reference {
-    /// JSON Pointer into the body.
-    Data(String),
-    /// JSON Pointer into the state.
-    State(String),
-}
-
-/// A gapless number.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Number {
-    /// The sequence it comes from; `{year}` and `{month}` of the command's time (UTC) start a new one: `invoice-{year}`.
-    pub sequence: String,
-    /// How it is written: `INV-{year}-{number:06}` pads to six digits.
-    pub format: String,
-}
-
-/// Where documents are kept.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Collection {
-    /// Fields (dotted paths) whose text is an exact decimal: they compare and sort as numbers.
-    #[serde(default)]
-    pub decimals: Vec<String>,
-    /// Fields of each index, most significant first. An indexed field holds one value, never an array.
-    #[serde(default)]
-    pub indexes: Vec<Vec<String>>,
-}
-
-/// What turns events into documents.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Projection {
-    /// Raised when documents must be built again from the first event.
-    pub version: u32,
-    /// Own events (`InvoiceCreated`) and other modules' (`client.ClientUpdated`, needs the permission).
-    pub events: Vec<String>,
-    /// The collections it alone writes.
-    pub collections: Vec<String>,
-}
-
-/// A question that the host answers from one collection.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct View {
-    /// One sentence for the API's documentation.
-    #[serde(default)]
-    pub summary: String,
-    /// The collection it reads.
-    pub collection: String,
-    /// Fields it gives, dotted paths; empty is all.
-    #[serde(default)]
-    pub fields: Vec<String>,
-    /// Fields by which callers may filter.
-    #[serde(default)]
-    pub filter: Vec<String>,
-    /// Fields by which callers may sort.
-    #[serde(default)]
-    pub sort: Vec<String>,
-    /// Order when the caller does not say: `-issuedAt,_id`.
-    #[serde(default)]
-    pub default_sort: String,
-    /// Schema of one document, for the API's documentation.
-    #[serde(default)]
-    pub schema: Option<Schema>,
-    /// What the caller's roles must allow; default `<module>.read`.
-    #[serde(default)]
-    pub permission: Option<String>,
-}
-
-/// A question that the component answers.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Query {
-    /// One sentence for the API's documentation.
-    #[serde(default)]
-    pub summary: String,
-    /// Schema of its parameters, an object; query strings are turned into the types it names.
-    #[serde(default)]
-    pub params: Option<Schema>,
-    /// Own collections it reads: `?after=` waits for the projections that write them.
-    #[serde(default)]
-    pub collections: Vec<String>,
-    /// Schema of the answer, for the API's documentation.
-    #[serde(default)]
-    pub result: Option<Schema>,
-    /// What the caller's roles must allow; default `<module>.read`.
-    #[serde(default)]
-    pub permission: Option<String>,
-}
-
-/// One line: `POST /invoices/{id}/finalize: command FinalizeInvoice`.
-///
-/// In a command's path `{id}` is the target; other parameters are added to the body under their names. A view with
-/// `{id}` gives one document, one without gives pages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "RouteText", into = "RouteText")]
-pub struct Route {
-    /// GET, POST, PUT, PATCH or DELETE.
-    pub method: Method,
-    /// Below `/api/v1`, segments in lowercase, parameters in braces.
-    pub path: String,
-    /// What answers.
-    pub action: Action,
-}
-
-/// HTTP methods that routes may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Method {
-    /// Views and queries only.
-    Get,
-    /// Commands.
-    Post,
-    /// Commands.
-    Put,
-    /// Commands.
-    Patch,
-    /// Commands.
-    Delete,
-}
-
-/// What a route leads to, by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
-    /// A command of one of the aggregates.
-    Command(String),
-    /// A view.
-    View(String),
-    /// A query.
-    Query(String),
-}
-
-/// A route as YAML has it: a mapping of one key, `POST /invoices`, to `command CreateInvoice`.
-pub(crate) type RouteText = IndexMap<String, String>;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! What a component may touch, as one line of text each.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::check::form;
+use crate::Error;
+use crate::id::check_name;
+
+/// One thing a component may touch, as text: `documents`, `cache`, `view:<module>.<View>`, `events:<module>.<Event>`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Permission {
+    /// Read and write own collections through `millwork:documents`.
+    Documents,
+    /// Use `millwork:cache`.
+    Cache,
+    /// Read one view of another module as a fact.
+    View(QualifiedName),
+    /// Project one event of another module.
+    Events(QualifiedName),
+}
+
+impl fmt::Display for Permission {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Documents => f.write_str("documents"),
+            Self::Cache => f.write_str("cache"),
+            Self::View(name) => write!(f, "view:{name}"),
+            Self::Events(name) => write!(f, "events:{name}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Permission {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        let malformed = || Error::Form {
+            what: "permission",
+            text: text.clone(),
+            expected: "documents, cache, view:<module>.<View> or events:<module>.<Event>",
+        };
+        match text.split_once(':') {
+            None if text == "documents" => Ok(Self::Documents),
+            None if text == "cache" => Ok(Self::Cache),
+            Some(("view", name)) => QualifiedName::parse(name).map(Self::View).ok_or_else(malformed),
+            Some(("events", name)) => QualifiedName::parse(name).map(Self::Events).ok_or_else(malformed),
+            _ => Err(malformed()),
+        }
+    }
+}
+
+impl From<Permission> for String {
+    fn from(permission: Permission) -> Self {
+        permission.to_string()
+    }
+}
+
+/// A name of another module: `client.ClientDetail`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct QualifiedName {
+    /// The module it belongs to.
+    pub module: String,
+    /// Its name there.
+    pub name: String,
+}
+
+impl QualifiedName {
+    /// `None` when the text has another form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (module, name) = text.split_once('.')?;
+        let well_formed = check_name("module", module).is_ok() && form::is_pascal_case(name);
+        well_formed.then(|| Self {
+            module: module.to_owned(),
+            name: name.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.module, self.name)
+    }
+}
+
+impl TryFrom<String> for QualifiedName {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self, Error> {
+        Self::parse(&text).ok_or(Error::Form {
+            what: "name",
+            text,
+            expected: "<module>.<Name>, such as client.ClientDetail",
+        })
+    }
+}
+
+impl From<QualifiedName> for String {
+    fn from(name: QualifiedName) -> Self {
+        name.to_string()
+    }
+}

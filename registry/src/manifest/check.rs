@@ -64,3 +64,6 @@ fn check_unique<'a>(place: &str, values: impl IntoIterator<Item = &'a str>, prob
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,6 @@ pub fn count(collection: &str, filter: &Value) -> Result<u64, Error> {
 }
 
 /// Starts to look for documents; every one, by id, until told otherwise.
-#[must_use]
 pub fn find(collection: &str) -> Find<'_> {
     let query = wit::Query {
         filter: "{}".to_owned(),

@@ -55,15 +55,13 @@ fn reason(code: &str, message: impl Into<String>) -> Reason {
 pub struct Violations(Vec<Violation>);
 
 impl Violations {
-    /// Notes one unless `holds`; see [`Rejection::invalid`] for the rest.
-    pub fn unless(&mut self, holds: bool, pointer: impl Into<String>, code: &str, message: &str) {
-        if !holds {
-            self.0.push(Violation {
-                pointer: pointer.into(),
-                code: code.to_owned(),
-                message: message.to_owned(),
-            });
-        }
+    /// Notes one; see [`Rejection::invalid`].
+    pub fn add(&mut self, pointer: impl Into<String>, code: &str, message: &str) {
+        self.0.push(Violation {
+            pointer: pointer.into(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+        });
     }
 
     /// Ends the search.

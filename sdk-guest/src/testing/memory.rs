@@ -128,14 +128,7 @@ pub(crate) mod documents {
             object(&query.sort)?
         };
         let mut found = Vec::new();
-        for document in world(|w| {
-            w.documents
-                .get(collection)
-                .map(BTreeMap::clone)
-                .unwrap_or_default()
-        })
-        .into_values()
-        {
+        for document in world(|w| w.documents.get(collection).cloned().unwrap_or_default()).into_values() {
             if matches(&document, &filter)? {
                 found.push(document);
             }
@@ -176,6 +169,10 @@ pub(crate) mod documents {
         Ok(())
     }
 
+    #[expect(
+        clippy::fn_params_excessive_bools,
+        reason = "the signature of the generated import"
+    )]
     pub(crate) fn update(collection: &str, id: &str, by: &str, upsert: bool) -> Result<bool, Error> {
         let by = object(by)?;
         let stored = world(|w| w.documents.get(collection).and_then(|c| c.get(id)).cloned());

@@ -14,7 +14,6 @@ use crate::glue;
 use crate::rejection::Rejection;
 
 /// Starts a scenario of an aggregate that has this history; with none, of one that does not exist yet.
-#[must_use]
 pub fn given<A: Aggregate>(id: &str, history: impl IntoIterator<Item = A::Event>) -> Scenario<A> {
     let mut histories = BTreeMap::new();
     histories.insert(
@@ -47,7 +46,6 @@ type EvolveFn = fn(&Subject, &[Event]) -> String;
 /// Each `when` that succeeds adds its events to the history, so that scenarios go on; and checks that the states of the
 /// decision are those that `evolve` makes of the events.
 #[derive(Debug)]
-#[must_use]
 pub struct Scenario<A> {
     id: String,
     histories: BTreeMap<(String, String), History>,

@@ -1,0 +1,53 @@
+//! `cargo xtask test`: everything the tests need, then the tests.
+
+use anyhow::Result;
+
+use crate::build;
+use crate::guest;
+use crate::shell::{run, say};
+use crate::workspace::Workspace;
+
+/// Builds the host and all components, then runs `cargo test` with `filters` added to its arguments.
+///
+/// The tests are told by `MILLWORK_COMPONENTS` where the components are and by `MILLWORK_BIN` where the host is. A
+/// component that could not be built for lack of a tool is not there, and the tests that need it say so and pass.
+///
+/// # Errors
+/// When something does not compile, or a test fails.
+pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
+    guest::build_components(workspace)?;
+    let not_built = guest::build_test_guests(workspace)?;
+    say("building the host and the tests");
+    // Both at once: the features of what they share are then the same, and it is compiled once.
+    run(workspace
+        .cargo()
+        .args(["build", "--release", "--workspace", "--bins", "--tests"]))?;
+    say("running the tests");
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--release", "--no-fail-fast"]);
+    if !filters
+        .iter()
+        .any(|filter| filter == "-p" || filter.starts_with("--package"))
+    {
+        cargo.arg("--workspace");
+    }
+    cargo.args(filters);
+    cargo
+        .env("MILLWORK_COMPONENTS", workspace.components())
+        .env("MILLWORK_BIN", workspace.millwork());
+    let outcome = run(&mut cargo);
+    say(if outcome.is_ok() {
+        "all tests that were run passed"
+    } else {
+        "tests failed"
+    });
+    if not_built.is_empty() {
+        eprintln!("not run for lack of a tool: none");
+    } else {
+        eprintln!(
+            "not run for lack of a tool, the tests that need:\n{}",
+            build::list(&not_built)
+        );
+    }
+    outcome
+}

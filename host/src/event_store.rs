@@ -7,6 +7,7 @@
 
 pub mod sqlite;
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -188,6 +189,9 @@ pub enum AppendError {
     Store(#[from] StoreError),
 }
 
+/// How an append ends: [`AppendError`] says why nothing was recorded.
+pub type AppendOutcome = Pin<Box<dyn Future<Output = Result<Appended, AppendError>> + Send>>;
+
 /// The world failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -215,9 +219,10 @@ pub struct Snapshot {
 pub trait EventStore: Send + Sync + 'static {
     /// Records a decision whole or not at all. The same command id with the same fingerprint gives the first outcome.
     ///
-    /// # Errors
-    /// See [`AppendError`]; nothing is recorded then.
-    async fn append(&self, append: Append) -> Result<Appended, AppendError>;
+    /// The append is queued when this returns, and appends queued by one host are tried in the order of the queue: so a
+    /// decision may build on one that is not durable yet, and fails with it. What is given says how it ended; dropping
+    /// it does not take the append back.
+    fn append(&self, append: Append) -> AppendOutcome;
 
     /// Keeps a rejected command for later replay, without waiting for the disk: losing one loses no business.
     /// `rejection` is JSON text.

@@ -1,0 +1,102 @@
+//! The cache in this process: bounded by bytes, each entry with its own time to live.
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use moka::Expiry;
+use moka::ops::compute::Op;
+use moka::sync::Cache as Moka;
+
+use super::{Cache, CacheError};
+
+/// What an entry costs beside its key and value, in bytes; an estimate.
+const ENTRY_BYTES: usize = 128;
+
+/// See the module.
+pub struct MemoryCache {
+    entries: Moka<String, Entry>,
+}
+
+#[derive(Clone)]
+struct Entry {
+    value: Bytes,
+    /// `None` keeps the time that the entry before it had left.
+    ttl: Option<Duration>,
+}
+
+struct OwnTtl;
+
+impl Expiry<String, Entry> for OwnTtl {
+    fn expire_after_create(&self, _: &String, entry: &Entry, _: Instant) -> Option<Duration> {
+        entry.ttl
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &String,
+        entry: &Entry,
+        _: Instant,
+        left: Option<Duration>,
+    ) -> Option<Duration> {
+        entry.ttl.or(left)
+    }
+}
+
+impl MemoryCache {
+    /// Keeps at most about `bytes_max`, and then the entries most used.
+    #[must_use]
+    pub fn new(bytes_max: u64) -> Self {
+        let weight = |key: &String, entry: &Entry| {
+            u32::try_from(key.len() + entry.value.len() + ENTRY_BYTES).unwrap_or(u32::MAX)
+        };
+        Self {
+            entries: Moka::builder()
+                .max_capacity(bytes_max)
+                .weigher(weight)
+                .expire_after(OwnTtl)
+                .build(),
+        }
+    }
+}
+
+#[async_trait]
+impl Cache for MemoryCache {
+    async fn get(&self, key: &str) -> Result<Option<Bytes>, CacheError> {
+        Ok(self.entries.get(key).map(|entry| entry.value))
+    }
+
+    async fn put(&self, key: &str, value: Bytes, ttl: Duration) -> Result<(), CacheError> {
+        self.entries.insert(
+            key.to_owned(),
+            Entry {
+                value,
+                ttl: Some(ttl),
+            },
+        );
+        Ok(())
+    }
+
+    async fn remove(&self, key: &str) -> Result<bool, CacheError> {
+        Ok(self.entries.remove(key).is_some())
+    }
+
+    async fn add(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
+        let mut sum = by;
+        self.entries.entry(key.to_owned()).and_compute_with(|entry| {
+            let counter = entry.and_then(|entry| counter(&entry.into_value().value));
+            // A counter that would pass the bounds of its type stays there.
+            sum = counter.unwrap_or(0).saturating_add(by);
+            let ttl = if counter.is_some() { None } else { Some(ttl) };
+            Op::Put(Entry {
+                value: Bytes::from(sum.to_string()),
+                ttl,
+            })
+        });
+        Ok(sum)
+    }
+}
+
+fn counter(value: &Bytes) -> Option<i64> {
+    std::str::from_utf8(value).ok()?.parse().ok()
+}

@@ -1,0 +1,139 @@
+//! Documents in SQLite: one file a tenant, one table a line of a collection, nothing to install.
+//!
+//! Documents are JSON text; a declared index stands on the key of its fields ([`super::key`]), computed by a function of
+//! ours. One connection writes, one unit of work at a time; readers have their own and see what is committed.
+
+mod functions;
+mod schema;
+mod document;
+mod plan;
+mod cursor;
+mod find;
+mod unit;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use millwork_registry::id::TenantId;
+use rusqlite::Connection;
+
+use self::schema::Table;
+use self::unit::SqliteUnit;
+use super::query::Find;
+use super::{Checkpoint, Collection, Document, DocumentError, DocumentStore, Documents, Line, Page, Unit};
+use crate::blocking;
+use crate::sqlite::{Readers, open_writer};
+
+/// Bounds of [`SqliteDocuments`].
+#[derive(Debug, Clone)]
+pub struct SqliteDocumentsLimits {
+    /// Connections of one tenant that read at once; further reads wait.
+    pub readers_max: usize,
+}
+
+/// All tenants' documents: `<folder>/<tenant>/documents.db`.
+pub struct SqliteDocuments {
+    folder: PathBuf,
+    limits: SqliteDocumentsLimits,
+    /// What is open, so that a tenant has one writer; it closes with the last who uses it. A std mutex: no await inside.
+    open: Mutex<HashMap<TenantId, Weak<TenantDocuments>>>,
+}
+
+impl SqliteDocuments {
+    /// Files are made below `folder` when a tenant is first opened.
+    #[must_use]
+    pub fn new(folder: impl Into<PathBuf>, limits: SqliteDocumentsLimits) -> Self {
+        Self {
+            folder: folder.into(),
+            limits,
+            open: Mutex::default(),
+        }
+    }
+}
+
+#[async_trait]
+impl DocumentStore for SqliteDocuments {
+    async fn open(&self, tenant: &TenantId) -> Result<Arc<dyn Documents>, DocumentError> {
+        blocking::run(|| {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(documents) = open.get(tenant).and_then(Weak::upgrade) {
+                return Ok(documents as Arc<dyn Documents>);
+            }
+            let path = self.folder.join(tenant.as_str()).join("documents.db");
+            let documents = Arc::new(TenantDocuments::open(path, &self.limits)?);
+            open.insert(tenant.clone(), Arc::downgrade(&documents));
+            Ok(documents as Arc<dyn Documents>)
+        })
+    }
+}
+
+/// One tenant's documents.
+struct TenantDocuments {
+    /// A tokio mutex: a unit of work holds it across awaits.
+    writer: Arc<tokio::sync::Mutex<Connection>>,
+    readers: Readers,
+}
+
+impl TenantDocuments {
+    fn open(path: PathBuf, limits: &SqliteDocumentsLimits) -> Result<Self, DocumentError> {
+        let writer = open_writer(&path, schema::MIGRATIONS, "normal")
+            .map_err(|error| DocumentError::Failed(error.to_string()))?;
+        functions::register(&writer)?;
+        let readers = Readers::new(path, limits.readers_max, functions::register);
+        Ok(Self {
+            writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            readers,
+        })
+    }
+
+    /// Reads one committed state, however many statements it takes.
+    fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, DocumentError>,
+    ) -> Result<T, DocumentError> {
+        blocking::run(|| self.readers.with(|db| read(&*db.transaction()?)))
+    }
+}
+
+#[async_trait]
+impl Documents for TenantDocuments {
+    async fn prepare(&self, collections: &[Arc<Collection>]) -> Result<(), DocumentError> {
+        let mut writer = self.writer.lock().await;
+        blocking::run(|| {
+            let transaction = writer.transaction()?;
+            for collection in collections {
+                schema::prepare(&transaction, collection)?;
+            }
+            Ok(transaction.commit()?)
+        })
+    }
+
+    async fn get(&self, of: &Collection, id: &str) -> Result<Option<Document>, DocumentError> {
+        self.read(|db| find::get(db, Table::of(db, of, Line::Live)?, id))
+    }
+
+    async fn find(&self, of: &Collection, find: &Find) -> Result<Page, DocumentError> {
+        self.read(|db| find::find(db, Table::of(db, of, Line::Live)?, of, find))
+    }
+
+    async fn count(&self, of: &Collection, find: &Find) -> Result<u64, DocumentError> {
+        self.read(|db| find::count(db, Table::of(db, of, Line::Live)?, of, find))
+    }
+
+    async fn checkpoints(&self, projection: &str) -> Result<Vec<Checkpoint>, DocumentError> {
+        self.read(|db| schema::checkpoints(db, projection))
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Unit>, DocumentError> {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        Ok(Box::new(blocking::run(|| SqliteUnit::begin(writer))?))
+    }
+}
+
+impl From<rusqlite::Error> for DocumentError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}

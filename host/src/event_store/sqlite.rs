@@ -1,0 +1,247 @@
+//! Events in one SQLite file: nothing to install, and as fast as one disk flushes.
+//!
+//! One thread writes, with group commit; readers have connections of their own and see what is committed. The file is in
+//! WAL mode with `synchronous=FULL`, so an append has reached the disk when it returns.
+
+mod schema;
+mod writer;
+mod append;
+mod read;
+mod check;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use millwork_registry::id::TenantId;
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot, watch};
+
+use self::append::Tenants;
+use self::schema::TenantKey;
+use self::writer::{Positions, Request, Writer};
+use super::{
+    Append, AppendOutcome, Appended, EventStore, Journalled, Origin, Position, Recorded, Snapshot,
+    StoreError, Subject,
+};
+use crate::blocking;
+use crate::sqlite::{Readers, open_writer};
+
+/// Memory for pages that the writer keeps, in KiB; as SQLite has it, negative.
+const WRITER_CACHE_KIB: i32 = -65_536;
+/// Pages in the WAL after which they are moved to the file: rarer than SQLite's default, since each time costs flushes.
+const CHECKPOINT_PAGES: u32 = 8_192;
+
+/// Bounds of [`SqliteEvents`].
+#[derive(Debug, Clone)]
+pub struct SqliteEventsLimits {
+    /// Requests that may wait for the writer; further ones are refused with [`StoreError::Busy`].
+    pub queue_max: usize,
+    /// Requests that one transaction takes.
+    pub batch_max: usize,
+    /// Connections that read at once; further reads wait.
+    pub readers_max: usize,
+}
+
+/// See the module.
+pub struct SqliteEvents {
+    queue: mpsc::Sender<Request>,
+    readers: Readers,
+    positions: Arc<Positions>,
+    /// A std mutex: taken once, by whoever closes the store.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteEvents {
+    /// Opens the file, made when it is not there, and starts the writer.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when the file cannot be opened or a newer release has written it.
+    pub fn open(path: &Path, limits: &SqliteEventsLimits) -> Result<Self, StoreError> {
+        let db = open_writer(path, schema::MIGRATIONS, "full").map_err(failed)?;
+        db.pragma_update(None, "cache_size", WRITER_CACHE_KIB)
+            .map_err(failed)?;
+        db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
+            .map_err(failed)?;
+        let (sender, queue) = mpsc::channel(limits.queue_max.max(1));
+        let positions = Arc::<Positions>::default();
+        let batch_max = limits.batch_max.max(1);
+        let writer = Writer {
+            db,
+            queue,
+            positions: Arc::clone(&positions),
+            batch_max,
+            tenants: Tenants::default(),
+        };
+        let thread = std::thread::Builder::new()
+            .name("event-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(failed)?;
+        let readers = Readers::new(path.to_owned(), limits.readers_max, |_| Ok(()));
+        Ok(Self {
+            queue: sender,
+            readers,
+            positions,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Writes what still waits and stops; appends that come later fail. Dropping the store does the same.
+    pub async fn close(&self) {
+        // The queue is gone when somebody else has closed it.
+        let _ = self.queue.send(Request::Close).await;
+        blocking::run(|| self.join());
+    }
+
+    fn join(&self) {
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the writer of the event store has panicked");
+        }
+    }
+
+    /// Checks what a reader relies on: positions and versions without gaps, numbers and claims in their places, every
+    /// outcome within the feed. It reads the whole file: for tests and for an operator in doubt.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] with the first thing found wrong.
+    pub async fn verify(&self) -> Result<(), StoreError> {
+        blocking::run(|| self.readers.with(|db| check::verify(db)))
+    }
+
+    /// Reads for a tenant; `nothing` is the answer while the tenant has not written.
+    fn read<T>(
+        &self,
+        tenant: &TenantId,
+        nothing: T,
+        read: impl FnOnce(&Connection, TenantKey) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        blocking::run(|| {
+            self.readers
+                .with(|db| match TenantKey::find(db, tenant.as_str())? {
+                    Some(key) => Ok(read(db, key)?),
+                    None => Ok(nothing),
+                })
+        })
+    }
+
+    /// For requests that nobody waits for.
+    fn offer(&self, request: Request) {
+        if self.queue.try_send(request).is_err() {
+            metrics::counter!("millwork_event_store_dropped_total", "why" => "busy").increment(1);
+        }
+    }
+}
+
+impl Drop for SqliteEvents {
+    fn drop(&mut self) {
+        // The last sender: without one the writer serves what waits and ends.
+        self.queue = mpsc::channel(1).0;
+        self.join();
+    }
+}
+
+#[async_trait]
+impl EventStore for SqliteEvents {
+    fn append(&self, append: Append) -> AppendOutcome {
+        let (reply, outcome) = oneshot::channel();
+        let queued = self.queue.try_send(Request::Append {
+            append: Box::new(append),
+            reply,
+        });
+        Box::pin(async move {
+            queued.map_err(|error| match error {
+                mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+                mpsc::error::TrySendError::Closed(_) => stopped(),
+            })?;
+            outcome.await.map_err(|_| stopped())?
+        })
+    }
+
+    fn journal_rejection(
+        &self,
+        tenant: &TenantId,
+        command: Journalled,
+        origin: Arc<Origin>,
+        rejection: String,
+    ) {
+        self.offer(Request::Rejection {
+            tenant: tenant.clone(),
+            command: Box::new(command),
+            origin,
+            rejection,
+        });
+    }
+
+    async fn outcome(
+        &self,
+        tenant: &TenantId,
+        command_id: &str,
+    ) -> Result<Option<([u8; 32], Appended)>, StoreError> {
+        self.read(tenant, None, |db, key| read::outcome(db, key, command_id))
+    }
+
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        of: &Subject,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.read(tenant, Vec::new(), |db, key| {
+            read::events(db, key, of, after, limit)
+        })
+    }
+
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        of: &Subject,
+        state_version: u32,
+    ) -> Result<Option<Snapshot>, StoreError> {
+        self.read(tenant, None, |db, key| read::snapshot(db, key, of, state_version))
+    }
+
+    fn keep_snapshot(&self, tenant: &TenantId, of: &Subject, snapshot: Snapshot) {
+        self.offer(Request::Snapshot {
+            tenant: tenant.clone(),
+            of: of.clone(),
+            snapshot,
+        });
+    }
+
+    async fn feed(
+        &self,
+        tenant: &TenantId,
+        after: Position,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError> {
+        self.read(tenant, Vec::new(), |db, key| read::feed(db, key, after, limit))
+    }
+
+    async fn next_number(&self, tenant: &TenantId, module: &str, sequence: &str) -> Result<u64, StoreError> {
+        self.read(tenant, 1, |db, key| {
+            Ok(read::last_number(db, key, module, sequence)? + 1)
+        })
+    }
+
+    async fn last_position(&self, tenant: &TenantId) -> Result<watch::Receiver<Position>, StoreError> {
+        self.positions
+            .watch(tenant, || self.read(tenant, 0, |db, key| key.last_position(db)))
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        failed(error)
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Failed(error.to_string())
+}
+
+fn stopped() -> StoreError {
+    StoreError::Failed("the writer has stopped".to_owned())
+}

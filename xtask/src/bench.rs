@@ -20,7 +20,7 @@ const RESULTS: &str = "bench.json";
 /// When something does not compile, or a benchmark fails.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     build::build(workspace)?;
-    guest::build_test_guests(workspace)?;
+    guest::build_test_guests(workspace, &[])?;
     let results = workspace.target.join(RESULTS);
     say("running the benchmarks");
     let mut cargo = workspace.cargo();

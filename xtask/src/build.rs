@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 /// # Errors
 /// When a tool is missing and cannot be installed, or something does not compile.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
-    guest::build_components(workspace)?;
+    guest::build_components(workspace, &[])?;
     say("building the host");
     run(workspace.cargo().args([
         "build",
@@ -26,13 +26,13 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Builds every component, those of the tests included.
+/// Builds every component, those of the tests included, or `only` those named.
 ///
 /// # Errors
 /// As [`build`]; and when a component of the tests cannot be built here for lack of a tool.
-pub(crate) fn guests(workspace: &Workspace) -> Result<()> {
-    guest::build_components(workspace)?;
-    let not_built = guest::build_test_guests(workspace)?;
+pub(crate) fn guests(workspace: &Workspace, only: &[String]) -> Result<()> {
+    guest::build_components(workspace, only)?;
+    let not_built = guest::build_test_guests(workspace, only)?;
     eprintln!("\nbuilt {}", workspace.components().display());
     if not_built.is_empty() {
         return Ok(());

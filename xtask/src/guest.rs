@@ -45,19 +45,23 @@ enum Language {
     JavaScript,
 }
 
-/// Builds `components/*` and `plugins-examples/*` into `target/components/`.
+/// Builds `components/*` and `plugins-examples/*` into `target/components/`; of them `only` those named, if any are.
 ///
 /// # Errors
 /// When a tool is missing and cannot be installed, or a component does not compile.
-pub(crate) fn build_components(workspace: &Workspace) -> Result<()> {
-    say("building the components");
+pub(crate) fn build_components(workspace: &Workspace, only: &[String]) -> Result<()> {
     let mut guests = Vec::new();
     for parent in ["components", "plugins-examples"] {
         guests.extend(find_guests(
             &workspace.root.join(parent),
             &workspace.components(),
+            only,
         )?);
     }
+    if guests.is_empty() {
+        return Ok(());
+    }
+    say("building the components");
     let toolchain = RustToolchain::find(workspace)?;
     for guest in guests {
         guest
@@ -67,16 +71,18 @@ pub(crate) fn build_components(workspace: &Workspace) -> Result<()> {
     Ok(())
 }
 
-/// Builds `tests/guests/*` into `target/components/test/`; gives those for which a tool is missing.
+/// Builds `tests/guests/*` into `target/components/test/`, of them `only` those named, if any are; gives those for
+/// which a tool is missing.
 ///
 /// # Errors
 /// When one does not compile though its tools are here.
-pub(crate) fn build_test_guests(workspace: &Workspace) -> Result<Vec<NotBuilt>> {
+pub(crate) fn build_test_guests(workspace: &Workspace, only: &[String]) -> Result<Vec<NotBuilt>> {
+    let outputs = workspace.components().join("test");
+    let guests = find_guests(&workspace.root.join("tests/guests"), &outputs, only)?;
+    if guests.is_empty() {
+        return Ok(Vec::new());
+    }
     say("building the components of the tests");
-    let guests = find_guests(
-        &workspace.root.join("tests/guests"),
-        &workspace.components().join("test"),
-    )?;
     let toolchain = RustToolchain::find(workspace)?;
     let mut not_built = Vec::new();
     for guest in guests {
@@ -96,8 +102,9 @@ pub(crate) fn build_test_guests(workspace: &Workspace) -> Result<Vec<NotBuilt>> 
     Ok(not_built)
 }
 
-fn find_guests(parent: &Path, outputs: &Path) -> Result<Vec<Guest>> {
-    let folders = folders_with(parent, "plugin.yaml")?;
+fn find_guests(parent: &Path, outputs: &Path, only: &[String]) -> Result<Vec<Guest>> {
+    let mut folders = folders_with(parent, "plugin.yaml")?;
+    folders.retain(|folder| only.is_empty() || only.iter().any(|name| folder.ends_with(name)));
     folders
         .into_iter()
         .map(|folder| Guest::in_folder(folder, outputs))

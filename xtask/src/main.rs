@@ -25,7 +25,7 @@ cargo xtask <task> [-- arguments]
 
   run     build, then serve with a demo tenant on 127.0.0.1:8080; arguments go to `millwork serve`
   build   the host and the components: target/release/millwork, target/components/*.wasm
-  guest   the components alone, those that the tests need included: target/components/test/*.wasm
+  guest   the components alone, those of the tests included (target/components/test/*.wasm); arguments name some
   test    all tests; arguments go to `cargo test`, such as a part of a test's name
   check   formatting, lints, dependencies
   bench   the benchmarks; arguments go to them
@@ -53,7 +53,7 @@ fn start() -> Result<()> {
     match task.as_str() {
         "run" => run::run(&workspace, &rest),
         "build" => build::build(&workspace),
-        "guest" => build::guests(&workspace),
+        "guest" => build::guests(&workspace, &rest),
         "test" => test::test(&workspace, &rest),
         "check" => check::check(&workspace),
         "bench" => bench::bench(&workspace, &rest),

@@ -15,8 +15,8 @@ use crate::workspace::Workspace;
 /// # Errors
 /// When something does not compile, or a test fails.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
-    guest::build_components(workspace)?;
-    let not_built = guest::build_test_guests(workspace)?;
+    guest::build_components(workspace, &[])?;
+    let not_built = guest::build_test_guests(workspace, &[])?;
     say("building the host and the tests");
     // Both at once: the features of what they share are then the same, and it is compiled once.
     run(workspace

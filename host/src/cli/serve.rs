@@ -1,0 +1,225 @@
+//! `millwork serve`: opens a data folder, serves it, and closes it again on SIGINT or SIGTERM.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use metrics_exporter_prometheus::PrometheusHandle;
+use millwork_registry::id::TenantId;
+use tokio::sync::watch;
+
+use super::{demo, output};
+use crate::config::Config;
+use crate::host::Host;
+use crate::http::auth::{ADMIN, OPERATOR};
+use crate::http::token::{Claims, Keys, TTL_SECONDS_MAX};
+use crate::http::{self, App, now_seconds, secret_file};
+use crate::telemetry::{self, LogFormat};
+
+/// How often samples of histograms are folded, so that they do not pile up when nobody scrapes.
+const UPKEEP: Duration = Duration::from_secs(5);
+/// File with a token for operators, in the data folder.
+const OPERATOR_TOKEN: &str = "operator-token";
+/// File with a token of the demo tenant's admin, in the data folder.
+const DEMO_TOKEN: &str = "demo-token";
+
+/// Run the host.
+#[derive(Args)]
+pub(super) struct Serve {
+    /// Folder that holds all data; made when it is not there.
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data: PathBuf,
+    /// Address to listen at; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Set up the tenant `demo` with every component found.
+    #[arg(long)]
+    demo: bool,
+    /// Folder with the components for `--demo`; `../components` beside the executable's folder when absent.
+    #[arg(long, env = "MILLWORK_COMPONENTS", value_name = "DIR")]
+    components: Option<PathBuf>,
+    /// How log lines look; text on a terminal and JSON elsewhere when absent.
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+impl Serve {
+    pub(super) fn run(&self) -> Result<()> {
+        telemetry::log(self.log_format.unwrap_or_else(LogFormat::suitable))
+            .context(telemetry::FILTER_VARIABLE)?;
+        let metrics = telemetry::metrics()?;
+        tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()?
+            .block_on(self.serve(metrics))
+    }
+
+    async fn serve(&self, metrics: PrometheusHandle) -> Result<()> {
+        let config = Config::new(&self.data);
+        let limits = config.http.clone();
+        let host = Host::open(config)
+            .await
+            .with_context(|| format!("open {}", self.data.display()))?;
+        let app = App::new(Arc::clone(&host), metrics.clone())?;
+        let serving = http::listen(self.listen, limits)
+            .await
+            .with_context(|| format!("listen at {}", self.listen))?;
+        let address = serving.address()?;
+        let (stop, mut stopped) = watch::channel(());
+        let server = serving.run(Arc::clone(&app).router(), async move {
+            // An error means that the sender is gone, which is a reason to stop as well.
+            let _ = stopped.changed().await;
+        });
+        let server = tokio::spawn(server);
+        let outcome = tokio::select! {
+            failed = self.set_up(&host, app.keys(), address) => failed,
+            signalled = signal() => signalled,
+            never = upkeep(metrics) => never,
+        };
+        tracing::info!("stopping");
+        stop.send_replace(());
+        server.await?;
+        host.close().await;
+        outcome
+    }
+
+    /// Makes everything ready, says so, and then waits for ever.
+    async fn set_up(&self, host: &Arc<Host>, keys: &Keys, address: SocketAddr) -> Result<()> {
+        let operator = self.data.join(OPERATOR_TOKEN);
+        write_token(&operator, keys, "operator", None, OPERATOR)?;
+        let demo = if self.demo {
+            Some(self.set_up_demo(host, keys).await?)
+        } else {
+            None
+        };
+        host.set_ready();
+        output::say(&ready(address, &operator, demo.as_ref()))?;
+        std::future::pending().await
+    }
+
+    async fn set_up_demo(&self, host: &Arc<Host>, keys: &Keys) -> Result<Demo> {
+        let components = match &self.components {
+            Some(folder) => folder.clone(),
+            None => beside_executable()?,
+        };
+        let tenant = demo::set_up(host, &components).await?;
+        let token = self.data.join(DEMO_TOKEN);
+        write_token(&token, keys, "demo", Some(tenant.clone()), ADMIN)?;
+        Ok(Demo {
+            token,
+            path: demo::first_path(host, &tenant)?,
+        })
+    }
+}
+
+/// What the ready message says of the demo tenant.
+struct Demo {
+    token: PathBuf,
+    /// A path to start with.
+    path: String,
+}
+
+/// `target/components` for `target/release/millwork`.
+fn beside_executable() -> Result<PathBuf> {
+    let executable = std::env::current_exe().context("find the executable")?;
+    let parent = executable
+        .parent()
+        .and_then(Path::parent)
+        .context("the executable stands in no folder")?;
+    Ok(parent.join("components"))
+}
+
+/// Whoever can read this file can read the key beside it too, so a long life costs nothing.
+fn write_token(path: &Path, keys: &Keys, subject: &str, tenant: Option<TenantId>, role: &str) -> Result<()> {
+    let claims = Claims::new(
+        subject,
+        tenant,
+        vec![role.to_owned()],
+        now_seconds(),
+        TTL_SECONDS_MAX,
+    );
+    let token = keys.sign(&claims)?;
+    secret_file::write(path, token.as_bytes()).with_context(|| format!("write {}", path.display()))
+}
+
+fn ready(address: SocketAddr, operator: &Path, demo: Option<&Demo>) -> String {
+    let url = format!("http://{}", reachable(address));
+    let mut lines = vec![
+        format!("Millwork is ready at {url}"),
+        format!("  operator's token: {}", operator.display()),
+    ];
+    if let Some(Demo { token, path }) = demo {
+        let token = token.display();
+        lines.push(format!("  demo tenant's token: {token}"));
+        lines.push(format!(
+            "  first request: curl -H \"Authorization: Bearer $(cat {token})\" {url}{path}"
+        ));
+    }
+    lines.join("\n")
+}
+
+/// An address that a client on this machine can use.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        let loopback = if address.is_ipv4() {
+            [127, 0, 0, 1].into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        };
+        address.set_ip(loopback);
+    }
+    address
+}
+
+async fn upkeep(metrics: PrometheusHandle) -> Result<()> {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
+}
+
+#[cfg(unix)]
+async fn signal() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn signal() -> Result<()> {
+    Ok(tokio::signal::ctrl_c().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_message_can_be_copied() {
+        let demo = Demo {
+            token: "d/demo-token".into(),
+            path: "/api/v1/things".to_owned(),
+        };
+        let text = ready(
+            "0.0.0.0:80".parse().unwrap(),
+            Path::new("d/operator-token"),
+            Some(&demo),
+        );
+        assert!(
+            text.starts_with("Millwork is ready at http://127.0.0.1:80\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("$(cat d/demo-token)\" http://127.0.0.1:80/api/v1/things"),
+            "{text}"
+        );
+    }
+}

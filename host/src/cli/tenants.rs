@@ -1,0 +1,56 @@
+//! `millwork tenant`
+
+use anyhow::Result;
+use clap::Subcommand;
+use http::Method;
+use serde_json::json;
+
+use super::Remote;
+use super::output::{items, table, text};
+
+const PATH: &str = "/admin/v1/tenants";
+
+/// Make and list tenants.
+#[derive(Subcommand)]
+pub(super) enum Tenant {
+    /// Make a tenant without modules.
+    Create {
+        /// Lowercase letters, digits and hyphens, at most 40, starting with a letter.
+        id: String,
+        /// What people call it; its id when absent.
+        #[arg(long, default_value = "")]
+        name: String,
+        #[command(flatten)]
+        remote: Remote,
+    },
+    /// List all tenants.
+    List {
+        #[command(flatten)]
+        remote: Remote,
+    },
+}
+
+impl Tenant {
+    pub(super) fn run(&self) -> Result<()> {
+        match self {
+            Self::Create { id, name, remote } => {
+                let made = remote
+                    .client()?
+                    .send(Method::POST, PATH, &json!({ "id": id, "name": name }))?;
+                remote
+                    .output()
+                    .answer(&made, |made| format!("tenant {} is there", text(made, "id")))
+            }
+            Self::List { remote } => {
+                let tenants = remote.client()?.get(PATH)?;
+                remote.output().answer(&tenants, |answer| {
+                    let row = |tenant| vec![text(tenant, "id"), text(tenant, "name")];
+                    table(
+                        &["TENANT", "NAME"],
+                        &items(answer, "tenants").iter().map(row).collect::<Vec<_>>(),
+                    )
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! The host over HTTP: routes, and the layers around every handler.
+//!
+//! Fixed routes are `/health`, `/metrics` and `/admin/v1`; everything else is [`gateway`]'s, which answers `/api/v1` from
+//! the manifests of the tenant's modules. [`exchange`] stands around all of them, [`problem`] is how failures look.
+
+mod admin;
+pub mod auth;
+mod body;
+mod commands;
+mod exchange;
+mod filter;
+mod gateway;
+mod health;
+mod openapi;
+mod params;
+pub mod position;
+pub mod problem;
+mod queries;
+mod reply;
+pub mod secret_file;
+mod server;
+pub mod token;
+mod typing;
+mod views;
+
+use std::any::Any;
+use std::io;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::http::HeaderMap;
+use axum::middleware;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post, put};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::SizeAbove;
+
+pub use self::server::{Serving, listen};
+
+use self::auth::{Door, Principal};
+use self::problem::Problem;
+use self::token::Keys;
+use crate::error::Error;
+use crate::host::Host;
+
+/// Below it, modules answer.
+pub const PREFIX: &str = "/api/v1";
+/// Answers shorter than this are sent as they are, in bytes: compressing them costs more than it saves.
+const COMPRESSED_BYTES_MIN: u64 = 1_024;
+
+/// What handlers share.
+pub struct App {
+    host: Arc<Host>,
+    door: Door,
+    metrics: PrometheusHandle,
+}
+
+impl App {
+    /// The host behind HTTP, with its key from the data folder.
+    ///
+    /// # Errors
+    /// When the key cannot be read or made.
+    pub fn new(host: Arc<Host>, metrics: PrometheusHandle) -> io::Result<Arc<Self>> {
+        let config = host.config();
+        let door = Door::new(Keys::open(&config.data)?, config.http.tokens_cached);
+        Ok(Arc::new(Self { host, door, metrics }))
+    }
+
+    /// The key, to issue tokens.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        self.door.keys()
+    }
+
+    /// Everything that answers, as one service.
+    pub fn router(self: Arc<Self>) -> Router {
+        Router::new()
+            .route("/health/live", get(health::live))
+            .route("/health/ready", get(health::ready))
+            .route("/metrics", get(health::metrics))
+            .route(
+                "/admin/v1/tenants",
+                get(admin::tenants).post(admin::create_tenant),
+            )
+            .route("/admin/v1/tenants/{tenant}/modules", get(admin::modules))
+            .route(
+                "/admin/v1/tenants/{tenant}/modules/{module}",
+                put(admin::enable).delete(admin::disable),
+            )
+            .route(
+                "/admin/v1/tenants/{tenant}/modules/{module}/projections/{projection}/rebuild",
+                post(admin::rebuild),
+            )
+            .route(
+                "/admin/v1/registry/releases",
+                get(admin::releases).post(admin::publish),
+            )
+            .route("/admin/v1/tokens", post(admin::issue_token))
+            .fallback(gateway::serve)
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn_with_state(
+                Arc::clone(&self),
+                exchange::observe,
+            ))
+            .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN)))
+            .with_state(self)
+    }
+
+    fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Error> {
+        self.door.principal(headers, now_seconds())
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
+}
+
+fn panicked(payload: Box<dyn Any + Send>) -> Response {
+    let text = payload
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| payload.downcast_ref().copied());
+    Problem::bug(format!("panic: {}", text.unwrap_or("without a message"))).into_response()
+}

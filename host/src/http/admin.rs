@@ -1,0 +1,328 @@
+//! `/admin/v1`: tenants, releases, modules and tokens. Each handler asks [`administer`] first.
+
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use millwork_registry::id::TenantId;
+use millwork_registry::release::Release;
+use semver::Version;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::auth::{Domain, administer, is_role};
+use super::exchange::Exchange;
+use super::problem::{self, Problem};
+use super::token::{Claims, TTL_SECONDS_MAX};
+use super::{App, body, now_seconds, position, reply};
+use crate::blocking;
+use crate::error::{Error, Violation};
+
+/// Media type of releases.
+const WASM: &str = "application/wasm";
+/// Longest subject of a token and longest name of a tenant, in bytes.
+const NAME_BYTES_MAX: usize = 200;
+/// Most roles of one token.
+const ROLES_MAX: usize = 64;
+
+/// `POST /admin/v1/tenants`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewTenant {
+    id: TenantId,
+    #[serde(default)]
+    name: String,
+}
+
+/// `PUT /admin/v1/tenants/{tenant}/modules/{module}`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Enable {
+    /// Absent: the newest release; a pre-release only if there is nothing else.
+    version: Option<Version>,
+    /// Absent: as it is.
+    config: Option<Value>,
+}
+
+/// `POST /admin/v1/tokens`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewToken {
+    tenant: Option<TenantId>,
+    subject: String,
+    roles: Vec<String>,
+    /// Seconds.
+    ttl: u64,
+}
+
+/// A module as a tenant runs it.
+#[derive(Serialize)]
+struct ModuleStatus<'a> {
+    name: &'a str,
+    version: &'a Version,
+    release: &'a str,
+    description: &'a str,
+    projections: Vec<ProjectionStatus<'a>>,
+}
+
+#[derive(Serialize)]
+struct ProjectionStatus<'a> {
+    name: &'a str,
+    version: u32,
+}
+
+/// `GET /admin/v1/tenants`
+pub(super) async fn tenants(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
+    administer(&*app.principal(&headers)?, Domain::Host)?;
+    let tenants = app.host.tenants()?;
+    let tenants: Vec<_> = tenants
+        .iter()
+        .map(|tenant| json!({ "id": tenant.id, "name": tenant.name }))
+        .collect();
+    reply::json(problem::OK, &json!({ "tenants": tenants }))
+}
+
+/// `POST /admin/v1/tenants`
+pub(super) async fn create_tenant(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Arc<Exchange>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    administer(&*app.principal(&parts.headers)?, Domain::Host)?;
+    let asked: NewTenant = read(&app, &exchange, &parts.headers, body).await?;
+    let name = if asked.name.is_empty() {
+        asked.id.to_string()
+    } else {
+        asked.name
+    };
+    if name.len() > NAME_BYTES_MAX {
+        return Err(invalid(
+            "/name",
+            "too-long",
+            format!("a name has at most {NAME_BYTES_MAX} bytes"),
+        ));
+    }
+    app.host.create_tenant(asked.id.clone(), name.clone()).await?;
+    reply::json(problem::CREATED, &json!({ "id": asked.id, "name": name }))
+}
+
+/// `GET /admin/v1/tenants/{tenant}/modules`
+pub(super) async fn modules(
+    State(app): State<Arc<App>>,
+    Path(tenant): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tenant = allowed(&app, &headers, &tenant)?;
+    let generation = app.host.tenant(&tenant)?.generation();
+    let modules = generation.modules.iter().map(|(name, module)| ModuleStatus {
+        name,
+        version: &module.manifest.version,
+        release: &module.release,
+        description: &module.manifest.description,
+        projections: (module.manifest.projections.iter())
+            .map(|(name, projection)| ProjectionStatus {
+                name,
+                version: projection.version,
+            })
+            .collect(),
+    });
+    let modules: Vec<_> = modules.collect();
+    reply::json(
+        problem::OK,
+        &json!({ "tenant": tenant, "generation": generation.number, "modules": modules }),
+    )
+}
+
+/// `PUT /admin/v1/tenants/{tenant}/modules/{module}`
+pub(super) async fn enable(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Arc<Exchange>>,
+    Path((tenant, module)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let tenant = allowed(&app, &parts.headers, &tenant)?;
+    let asked: Enable = read(&app, &exchange, &parts.headers, body).await?;
+    let version = match asked.version {
+        Some(version) => version,
+        None => {
+            blocking::run(|| app.host.catalog().latest(&module))
+                .map_err(Error::from)?
+                .version
+        }
+    };
+    let swapped = app.host.enable(&tenant, &module, &version, asked.config).await?;
+    reply::json(problem::OK, &swapped)
+}
+
+/// `DELETE /admin/v1/tenants/{tenant}/modules/{module}`
+pub(super) async fn disable(
+    State(app): State<Arc<App>>,
+    Path((tenant, module)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tenant = allowed(&app, &headers, &tenant)?;
+    let swapped = app.host.disable(&tenant, &module).await?;
+    reply::json(problem::OK, &swapped)
+}
+
+/// `POST /admin/v1/tenants/{tenant}/modules/{module}/projections/{projection}/rebuild`
+pub(super) async fn rebuild(
+    State(app): State<Arc<App>>,
+    Path((tenant, module, projection)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let tenant = allowed(&app, &headers, &tenant)?;
+    let position = app.host.rebuild(&tenant, &module, &projection).await?;
+    let answer =
+        json!({ "module": module, "projection": projection, "position": position::encode(position) });
+    reply::json(problem::OK, &answer)
+}
+
+/// `GET /admin/v1/registry/releases`
+pub(super) async fn releases(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
+    administer(&*app.principal(&headers)?, Domain::Catalog)?;
+    let releases = blocking::run(|| app.host.catalog().list()).map_err(Error::from)?;
+    reply::json(problem::OK, &json!({ "releases": releases }))
+}
+
+/// `POST /admin/v1/registry/releases`
+pub(super) async fn publish(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Arc<Exchange>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    administer(&*app.principal(&parts.headers)?, Domain::Host)?;
+    if !body::has_media_type(&parts.headers, WASM) {
+        return Err(Problem::media_type(WASM));
+    }
+    let limit = app.host.config().http.release_bytes_max;
+    let wasm = body::receive(&exchange, &parts.headers, body, limit).await?;
+    let release = app.host.publish(wasm.into()).await?;
+    reply::json(problem::CREATED, &summary(&release))
+}
+
+/// `POST /admin/v1/tokens`
+pub(super) async fn issue_token(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Arc<Exchange>>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    administer(&*app.principal(&parts.headers)?, Domain::Host)?;
+    let asked: NewToken = read(&app, &exchange, &parts.headers, body).await?;
+    check(&asked)?;
+    if let Some(tenant) = &asked.tenant {
+        app.host.tenant(tenant)?;
+    }
+    let claims = Claims::new(
+        &asked.subject,
+        asked.tenant,
+        asked.roles,
+        now_seconds(),
+        asked.ttl,
+    );
+    let token = app.keys().sign(&claims)?;
+    tracing::info!(
+        correlation_id = %exchange.correlation_id,
+        jti = %claims.jti,
+        subject = %claims.sub,
+        tenant = claims.tenant.as_ref().map(TenantId::as_str),
+        "token issued"
+    );
+    reply::json(
+        problem::CREATED,
+        &json!({ "token": token, "expiresAt": claims.exp, "id": claims.jti }),
+    )
+}
+
+fn check(asked: &NewToken) -> Result<(), Problem> {
+    if asked.subject.is_empty() || asked.subject.len() > NAME_BYTES_MAX {
+        return Err(invalid(
+            "/subject",
+            "length",
+            format!("a subject has 1 to {NAME_BYTES_MAX} bytes"),
+        ));
+    }
+    if !(1..=TTL_SECONDS_MAX).contains(&asked.ttl) {
+        return Err(invalid(
+            "/ttl",
+            "range",
+            format!("a token lives 1 to {TTL_SECONDS_MAX} seconds"),
+        ));
+    }
+    if asked.roles.is_empty() || asked.roles.len() > ROLES_MAX {
+        return Err(invalid(
+            "/roles",
+            "length",
+            format!("a token has 1 to {ROLES_MAX} roles"),
+        ));
+    }
+    match asked
+        .roles
+        .iter()
+        .position(|role| !is_role(role, asked.tenant.as_ref()))
+    {
+        Some(index) => Err(invalid(
+            &format!("/roles/{index}"),
+            "unknown-role",
+            role_rules().to_owned(),
+        )),
+        None => Ok(()),
+    }
+}
+
+fn role_rules() -> &'static str {
+    "with a tenant a role is admin, editor, viewer or <module>.<role>; without one it is operator"
+}
+
+/// A tenant whose modules the caller may administer.
+fn allowed(app: &App, headers: &HeaderMap, tenant: &str) -> Result<TenantId, Problem> {
+    let principal = app.principal(headers)?;
+    // A malformed name is nobody's tenant; the answer must not differ from that for another's.
+    let tenant = TenantId::new(tenant).map_err(|refusal| match administer(&principal, Domain::Host) {
+        Ok(()) => Error::from(refusal),
+        Err(forbidden) => forbidden,
+    })?;
+    administer(&principal, Domain::Modules(&tenant))?;
+    Ok(tenant)
+}
+
+fn summary(release: &Release) -> Value {
+    json!({
+        "name": release.name,
+        "version": release.version,
+        "digest": release.digest.hex(),
+        "sizeBytes": release.size_bytes,
+        "publisher": release.publisher,
+        "description": release.manifest.description,
+        "permissions": release.manifest.permissions,
+    })
+}
+
+/// A JSON body of a known shape; what does not fit is told in the words of the parser.
+async fn read<T: DeserializeOwned>(
+    app: &App,
+    exchange: &Exchange,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<T, Problem> {
+    let bytes = body::receive(exchange, headers, body, app.host.config().http.body_bytes_max).await?;
+    let object = body::object(headers, &bytes)?;
+    serde_json::from_value(Value::Object(object)).map_err(|error| invalid("", "shape", error.to_string()))
+}
+
+fn invalid(pointer: &str, code: &str, message: String) -> Problem {
+    Error::Schema(vec![Violation {
+        pointer: pointer.to_owned(),
+        code: code.to_owned(),
+        message,
+    }])
+    .into()
+}

@@ -1,0 +1,118 @@
+//! Which problem each [`Error`] is.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+
+use millwork_registry::Error as Refusal;
+
+use super::{Kind, Problem};
+use crate::engine::CallError;
+use crate::error::{Error, Rejection, Violation};
+
+/// The credential is absent, not wrong: RFC 6750 wants no error code then.
+pub(in crate::http) const NO_CREDENTIAL: &str = "a bearer token is needed";
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        match error {
+            Error::Rejected(rejection) => rejected(rejection),
+            Error::Schema(violations) => violated("schema", violations),
+            Error::Malformed(detail) => Self::new(Kind::Malformed, "malformed", detail),
+            Error::NotFound { .. } => Self::new(Kind::NotFound, "not-found", text),
+            Error::NoTenant(_) => Self::new(Kind::NotFound, "no-tenant", text),
+            Error::Exists { .. } => Self::new(Kind::Conflict, "exists", text),
+            Error::VersionMismatch { .. } => Self::new(Kind::VersionMismatch, "version-mismatch", text),
+            Error::ClaimTaken(_) => Self::new(Kind::Conflict, "claim-taken", text),
+            Error::KeyReused(_) => Self::new(Kind::Invalid, "idempotency-key-reused", text),
+            Error::Contention(_) => Self::new(Kind::Unavailable, "contention", text).retry_after(1),
+            Error::Behind { .. } => Self::new(Kind::Unavailable, "read-model-behind", text).retry_after(1),
+            Error::Unauthenticated(why) => unauthenticated(why),
+            Error::Forbidden(_) => Self::new(Kind::Forbidden, "forbidden", text),
+            Error::Component { ref source, .. } => component(source, &error),
+            Error::Contract { .. } => Self::internal("component-contract", text),
+            Error::Registry(refusal) => registry(&refusal),
+            Error::Load { .. } => Self::new(Kind::Invalid, "release-unusable", text),
+            Error::Activation { reason, .. } => Self::new(Kind::Conflict, reason.code, text),
+            Error::Unavailable(_) => unavailable(text),
+        }
+    }
+}
+
+fn rejected(rejection: Rejection) -> Problem {
+    match rejection {
+        Rejection::Invalid(violations) => violated("invalid", violations),
+        Rejection::NotFound(reason) => Problem::new(Kind::NotFound, reason.code, reason.message),
+        Rejection::Conflict(reason) => Problem::new(Kind::Conflict, reason.code, reason.message),
+        Rejection::Forbidden(reason) => Problem::new(Kind::Forbidden, reason.code, reason.message),
+    }
+}
+
+fn violated(code: &'static str, errors: Vec<Violation>) -> Problem {
+    let detail = match errors.as_slice() {
+        [one] if one.pointer.is_empty() => one.message.clone(),
+        [one] => format!("{}: {}", one.pointer, one.message),
+        all => format!("{} rules are broken; see errors", all.len()),
+    };
+    let mut problem = Problem::new(Kind::Invalid, code, detail);
+    problem.0.errors = errors;
+    problem
+}
+
+fn unauthenticated(why: &'static str) -> Problem {
+    let invalid_token = (why != NO_CREDENTIAL).then_some(why);
+    let code = if invalid_token.is_some() {
+        "token-invalid"
+    } else {
+        "token-missing"
+    };
+    Problem::new(Kind::Unauthenticated, code, why).challenge(invalid_token)
+}
+
+fn component(source: &CallError, error: &Error) -> Problem {
+    let cause = chain(error);
+    match source {
+        CallError::Unavailable(_) => unavailable(cause),
+        CallError::Trap { backtrace, .. } => {
+            Problem::internal(source.code(), format!("{cause}\n{backtrace}"))
+        }
+        _ => Problem::internal(source.code(), cause),
+    }
+}
+
+/// Every error of the chain, outermost first. `Display` of an outer one may already tell the inner one.
+fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(inner) = next {
+        let told = inner.to_string();
+        if !text.contains(&told) {
+            // Writing to a `String` cannot fail.
+            let _ = write!(text, ": {told}");
+        }
+        next = inner.source();
+    }
+    text
+}
+
+fn unavailable(cause: String) -> Problem {
+    let detail = "something the host needs does not answer; try again later";
+    let mut problem = Problem::new(Kind::Unavailable, "unavailable", detail).retry_after(1);
+    problem.0.cause = Some(cause);
+    problem
+}
+
+fn registry(refusal: &Refusal) -> Problem {
+    let kind = match refusal {
+        Refusal::NoRelease { .. } | Refusal::NotEnabled { .. } => Kind::NotFound,
+        Refusal::NoGeneration { .. } | Refusal::NoTenant(_) => Kind::NotFound,
+        Refusal::ReleaseExists { .. } | Refusal::TenantExists(_) => Kind::Conflict,
+        Refusal::DependenciesUnmet(_) | Refusal::RoutesCollide(_) => Kind::Conflict,
+        Refusal::NotGranted { .. } | Refusal::GenerationOutdated { .. } => Kind::Conflict,
+        Refusal::TooLarge { .. } => Kind::TooLarge,
+        Refusal::Damaged { .. } => return Problem::internal(refusal.code(), refusal.to_string()),
+        Refusal::Io { .. } => return unavailable(refusal.to_string()),
+        _ => Kind::Invalid,
+    };
+    Problem::new(kind, refusal.code(), refusal.to_string())
+}

@@ -78,7 +78,13 @@ impl Cache for MemoryCache {
     }
 
     async fn remove(&self, key: &str) -> Result<bool, CacheError> {
-        Ok(self.entries.remove(key).is_some())
+        let mut there = false;
+        // `Moka::remove` would also find an entry whose time is over.
+        self.entries.entry(key.to_owned()).and_compute_with(|entry| {
+            there = entry.is_some();
+            if there { Op::Remove } else { Op::Nop }
+        });
+        Ok(there)
     }
 
     async fn add(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {

@@ -87,6 +87,14 @@ impl Scope {
     }
 }
 
+/// The document with these fields (dotted paths) and its `_id` only; all of it when there are none.
+///
+/// # Errors
+/// [`DocumentError`] when a path is malformed or there are too many.
+pub fn pick_fields(document: super::Document, fields: &[String]) -> Result<super::Document, DocumentError> {
+    Ok(fields::Fields::parse(fields)?.of(document))
+}
+
 /// A condition on documents.
 #[derive(Debug, Clone)]
 pub struct Filter {

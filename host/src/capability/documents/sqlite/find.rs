@@ -137,7 +137,8 @@ impl Search {
             .iter()
             .map(|key| Value::Blob(key.clone()))
             .chain([Value::Text(cursor.id.clone())]);
-        let place: Vec<_> = self.order.iter().zip(keys).collect();
+        let fixed = &self.plan.fixed;
+        let place: Vec<_> = self.order.iter().zip(keys).filter(|((by, _), _)| !fixed.contains(by)).collect();
         let mut statements = Vec::with_capacity(place.len());
         for equal in (0..place.len()).rev() {
             let mut plan = self.plan.clone();
@@ -148,6 +149,9 @@ impl Search {
                     Direction::Descending => "<",
                 };
                 plan.condition(expression, operator, key.clone());
+                if at < equal {
+                    plan.fixed.push(expression.clone());
+                }
             }
             statements.push(self.statement(plan, rows));
         }
@@ -155,18 +159,8 @@ impl Search {
     }
 
     fn statement(&self, mut plan: Plan, rows: u32) -> Statement {
-        let direction = |direction| {
-            if direction == Direction::Ascending {
-                "ASC"
-            } else {
-                "DESC"
-            }
-        };
-        let order: Vec<_> = self
-            .order
-            .iter()
-            .map(|(by, way)| format!("{by} {}", direction(*way)))
-            .collect();
+        let sorted = self.order.iter().filter(|(by, _)| !plan.fixed.contains(by));
+        let order: Vec<_> = sorted.map(|(by, way)| format!("{by} {}", way.sql())).collect();
         let conditions = where_clause(&plan.conditions);
         let mut sql = format!(
             "SELECT body FROM {}{conditions} ORDER BY {}",
@@ -180,6 +174,15 @@ impl Search {
         Statement {
             sql,
             params: plan.params,
+        }
+    }
+}
+
+impl Direction {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::Ascending => "ASC",
+            Self::Descending => "DESC",
         }
     }
 }
@@ -228,4 +231,84 @@ fn parse(row: &Row<'_>) -> Result<Document, DocumentError> {
     let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
     serde_json::from_str(body)
         .map_err(|error| DocumentError::Failed(format!("a document cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::super::Line;
+    use super::super::super::query::Scope;
+    use super::super::{functions, schema};
+    use super::*;
+
+    fn collection() -> Collection {
+        let indexes = [&["status", "due"] as &[_], &["total"], &["it's"]];
+        Collection {
+            module: "sales".to_owned(),
+            name: "invoices".to_owned(),
+            decimals: vec!["total".to_owned()],
+            indexes: indexes.iter().map(|fields| fields.iter().map(|field| (*field).to_owned()).collect()).collect(),
+        }
+    }
+
+    /// How SQLite goes about a find: its own words, joined.
+    fn plan(filter: &serde_json::Value, sort: &str, cursor: Option<&Cursor>) -> Vec<String> {
+        let db = Connection::open_in_memory().unwrap();
+        db.execute_batch(schema::MIGRATIONS[0]).unwrap();
+        functions::register(&db).unwrap();
+        let of = collection();
+        schema::prepare(&db, &of).unwrap();
+        let sort = Sort::parse_text(sort).unwrap();
+        let find = Find { sort, ..Find::new(Filter::parse(filter).unwrap(), Scope::whole_tenant(), 10) };
+        let filter = find.within_scope();
+        let search = Search::new(Table::of(&db, &of, Line::Live).unwrap(), &of, &filter, &find.sort);
+        let statements = cursor.map_or_else(|| vec![search.first(10)], |cursor| search.after(cursor, 10));
+        let explain = |statement: &Statement| {
+            let mut explained = db.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
+            let rows = explained.query_map(params_from_iter(&statement.params), |row| row.get::<_, String>(3)).unwrap();
+            rows.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+        };
+        statements.iter().map(explain).collect()
+    }
+
+    /// Checks that an index finds the documents and that nothing is sorted.
+    fn check(filter: serde_json::Value, sort: &str, used: &str) {
+        let plan = plan(&filter, sort, None).remove(0);
+        assert!(plan.starts_with("SEARCH") || used.is_empty() && plan.starts_with("SCAN"), "{filter} by {sort:?}: {plan}");
+        assert!(plan.contains("USING INDEX") && plan.contains(used), "{filter} by {sort:?}: {plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{filter} by {sort:?}: {plan}");
+    }
+
+    #[test]
+    fn declared_indexes_serve() {
+        check(json!({"status": "open"}), "due", "(<expr>=?)");
+        check(json!({"status": "open"}), "-due", "(<expr>=?)");
+        check(json!({"status": "open"}), "-status,-due", "(<expr>=?)");
+        check(json!({"status": "open", "due": 3}), "", "(<expr>=? AND <expr>=?)");
+        check(json!({"status": "open", "due": {"$gte": 1, "$lt": 5}}), "due", "(<expr>=? AND <expr>>? AND <expr><?)");
+        check(json!({"total": {"$gt": "10"}, "x": {"$regex": "y"}}), "total", "(<expr>>? AND <expr><?)");
+        check(json!({"it's": 5}), "", "(<expr>=?)");
+        check(json!({}), "total", "");
+        check(json!({}), "-total", "");
+        check(json!({}), "status,due", "");
+        check(json!({"_id": {"$gt": "a"}}), "", "(id>?)");
+    }
+
+    #[test]
+    fn the_next_page_starts_where_the_last_one_ended() {
+        let cursor = Cursor { keys: vec![vec![0x20, 1]], id: "a".to_owned() };
+        for (filter, places) in [
+            (json!({}), ["(<expr>=? AND id>?)", "(<expr>>?)"]),
+            (json!({"total": {"$gt": 0}}), ["(<expr>=? AND id>?)", "(<expr>>? AND <expr><?)"]),
+        ] {
+            let plans = plan(&filter, "total", Some(&cursor));
+            for (plan, place) in plans.iter().zip(places) {
+                assert!(plan.starts_with("SEARCH") && plan.contains(place) && !plan.contains("TEMP"), "{filter}: {plans:?}");
+            }
+        }
+        let plans = plan(&json!({"status": "open"}), "-due", Some(&cursor));
+        assert!(plans[0].contains("(<expr>=? AND <expr>=? AND id<?)") && !plans[0].contains("TEMP"), "{plans:?}");
+        assert!(plans[1].contains("(<expr>=? AND <expr><?)") && !plans[1].contains("TEMP"), "{plans:?}");
+    }
 }

@@ -19,6 +19,8 @@ pub(super) struct Plan {
     pub(super) conditions: Vec<String>,
     /// One for each `?` in them.
     pub(super) params: Vec<Value>,
+    /// Expressions that are the same for all that is found: SQLite does not see by itself that they need no sorting.
+    pub(super) fixed: Vec<String>,
     /// Whether they say the whole filter.
     pub(super) exact: bool,
 }
@@ -73,6 +75,7 @@ impl Plan {
         let mut plan = Self {
             conditions: Vec::new(),
             params: Vec::new(),
+            fixed: Vec::new(),
             exact: true,
         };
         let mut bounds = BTreeMap::new();
@@ -121,6 +124,7 @@ impl Plan {
         match (bounds.lower, bounds.upper) {
             (Some((lower, false)), Some((upper, true))) if lower == upper => {
                 self.condition(expression, "=", Value::Blob(lower));
+                self.fixed.push(expression.to_owned());
             }
             (lower, upper) => {
                 if let Some((key, outside)) = lower {

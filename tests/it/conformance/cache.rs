@@ -1,0 +1,123 @@
+//! The cache.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use millwork_host::capability::cache::Cache;
+use millwork_host::capability::cache::memory::MemoryCache;
+
+use super::{eventually, on_every_backend};
+
+struct Memory(MemoryCache);
+
+impl Memory {
+    fn store(&self) -> &MemoryCache {
+        &self.0
+    }
+}
+
+async fn start_memory() -> Memory {
+    Memory(MemoryCache::new(1 << 20))
+}
+
+const LONG: Duration = Duration::from_secs(3_600);
+
+on_every_backend! {
+    backends: { memory: start_memory },
+    cases: [
+        what_is_put_is_there,
+        what_is_removed_is_gone,
+        an_entry_ends_with_its_time,
+        a_new_value_has_its_own_time,
+        a_counter_counts,
+        a_value_that_is_no_counter_starts_anew,
+        a_counter_keeps_the_time_it_started_with,
+        racers_on_one_counter,
+        a_full_cache_forgets,
+    ],
+}
+
+async fn text(cache: &dyn Cache, key: &str) -> Option<String> {
+    cache.get(key).await.unwrap().map(|value| String::from_utf8(value.to_vec()).unwrap())
+}
+
+async fn put(cache: &dyn Cache, key: &str, value: &str, ttl: Duration) {
+    cache.put(key, Bytes::copy_from_slice(value.as_bytes()), ttl).await.unwrap();
+}
+
+async fn what_is_put_is_there(cache: &dyn Cache) {
+    assert_eq!(text(cache, "k").await, None);
+    put(cache, "k", "1", LONG).await;
+    put(cache, "l", "", LONG).await;
+    assert_eq!((text(cache, "k").await.as_deref(), text(cache, "l").await.as_deref()), (Some("1"), Some("")));
+    put(cache, "k", "2", LONG).await;
+    assert_eq!(text(cache, "k").await.as_deref(), Some("2"));
+}
+
+async fn what_is_removed_is_gone(cache: &dyn Cache) {
+    put(cache, "k", "1", LONG).await;
+    assert!(cache.remove("k").await.unwrap());
+    assert_eq!(text(cache, "k").await, None);
+    assert!(!cache.remove("k").await.unwrap());
+}
+
+async fn an_entry_ends_with_its_time(cache: &dyn Cache) {
+    put(cache, "k", "1", Duration::from_millis(1)).await;
+    put(cache, "l", "1", LONG).await;
+    eventually("the end of an entry", || async { text(cache, "k").await.is_none() }).await;
+    assert!(!cache.remove("k").await.unwrap());
+    assert!(text(cache, "l").await.is_some());
+}
+
+async fn a_new_value_has_its_own_time(cache: &dyn Cache) {
+    put(cache, "k", "1", LONG).await;
+    put(cache, "k", "2", Duration::from_millis(1)).await;
+    eventually("the end of an entry", || async { text(cache, "k").await.is_none() }).await;
+}
+
+async fn a_counter_counts(cache: &dyn Cache) {
+    for (by, sum) in [(3, 3), (4, 7), (-10, -3), (0, -3)] {
+        assert_eq!(cache.add("k", by, LONG).await.unwrap(), sum);
+    }
+    assert_eq!(text(cache, "k").await.as_deref(), Some("-3"));
+}
+
+async fn a_value_that_is_no_counter_starts_anew(cache: &dyn Cache) {
+    put(cache, "k", "many", LONG).await;
+    assert_eq!(cache.add("k", 2, LONG).await.unwrap(), 2);
+}
+
+async fn a_counter_keeps_the_time_it_started_with(cache: &dyn Cache) {
+    cache.add("k", 1, Duration::from_millis(50)).await.unwrap();
+    // Were each addition to renew the time, the sum would grow for ever.
+    eventually("the end of a counter", || async { cache.add("k", 1, LONG).await.unwrap() == 1 }).await;
+}
+
+async fn racers_on_one_counter(cache: &dyn Cache) {
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                for _ in 0..100 {
+                    runtime.block_on(cache.add("k", 1, LONG)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(cache.add("k", 0, LONG).await.unwrap(), 800);
+}
+
+async fn a_full_cache_forgets(cache: &dyn Cache) {
+    let large = "x".repeat(10_000);
+    for at in 0..1_000 {
+        put(cache, &format!("k{at}"), &large, LONG).await;
+    }
+    eventually("forgetting", || async {
+        let mut there = 0;
+        for at in 0..1_000 {
+            there += usize::from(text(cache, &format!("k{at}")).await.is_some());
+        }
+        there <= 105
+    })
+    .await;
+}

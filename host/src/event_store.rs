@@ -226,25 +226,46 @@ pub trait EventStore: Send + Sync + 'static {
 
     /// Keeps a rejected command for later replay, without waiting for the disk: losing one loses no business.
     /// `rejection` is JSON text.
-    fn journal_rejection(&self, tenant: &TenantId, command: Journalled, origin: Arc<Origin>, rejection: String);
+    fn journal_rejection(
+        &self,
+        tenant: &TenantId,
+        command: Journalled,
+        origin: Arc<Origin>,
+        rejection: String,
+    );
 
     /// The outcome of an accepted command and its fingerprint, if the id is known.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
-    async fn outcome(&self, tenant: &TenantId, command_id: &str) -> Result<Option<([u8; 32], Appended)>, StoreError>;
+    async fn outcome(
+        &self,
+        tenant: &TenantId,
+        command_id: &str,
+    ) -> Result<Option<([u8; 32], Appended)>, StoreError>;
 
     /// Events of one aggregate with versions above `after`, oldest first, at most `limit`.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
-    async fn events(&self, tenant: &TenantId, of: &Subject, after: u64, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+    async fn events(
+        &self,
+        tenant: &TenantId,
+        of: &Subject,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Recorded>, StoreError>;
 
     /// The newest snapshot that `state_version` can read.
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
-    async fn snapshot(&self, tenant: &TenantId, of: &Subject, state_version: u32) -> Result<Option<Snapshot>, StoreError>;
+    async fn snapshot(
+        &self,
+        tenant: &TenantId,
+        of: &Subject,
+        state_version: u32,
+    ) -> Result<Option<Snapshot>, StoreError>;
 
     /// Keeps a snapshot when there is time for it.
     fn keep_snapshot(&self, tenant: &TenantId, of: &Subject, snapshot: Snapshot);
@@ -253,7 +274,8 @@ pub trait EventStore: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError`] when the store fails.
-    async fn feed(&self, tenant: &TenantId, after: Position, limit: u32) -> Result<Vec<Recorded>, StoreError>;
+    async fn feed(&self, tenant: &TenantId, after: Position, limit: u32)
+    -> Result<Vec<Recorded>, StoreError>;
 
     /// The number that a sequence would give next; the first is 1.
     ///

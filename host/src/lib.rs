@@ -1,1 +1,31 @@
-//! x
+//! Millwork's host: a thin program that runs an ERP made of sandboxed WebAssembly components.
+//!
+//! The path of a command, and the file that holds each step:
+//!
+//! 1. [`http`]: the request is authenticated, which gives the tenant; the route table of the tenant's [`tenant::Generation`]
+//!    (an `Arc`: a swap cannot pull it away) gives module and command; the body is checked against its schema.
+//! 2. [`dispatch`]: the state is loaded (cache, else snapshot and events through the component's `evolve`), facts and
+//!    numbers are fetched, and the component decides.
+//! 3. [`engine`]: `decide` runs in a fresh instance, without any capability.
+//! 4. [`event_store`]: one atomic append of events, claims, numbers and the command itself; durable before the reply.
+//! 5. [`project`]: the feed goes through the component's projections into [`capability::documents`].
+//! 6. [`query`]: views and queries answer from there.
+//!
+//! Modules stand in the order of their dependencies: each may use those above it, never those below.
+
+pub mod bindings;
+pub mod blocking;
+pub mod capability;
+pub mod cli;
+pub mod config;
+pub mod dispatch;
+pub mod engine;
+pub mod error;
+pub mod event_store;
+pub mod host;
+pub mod http;
+pub mod project;
+pub mod query;
+pub mod sqlite;
+pub mod telemetry;
+pub mod tenant;

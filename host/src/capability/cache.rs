@@ -1,6 +1,7 @@
 //! Bytes that may vanish at any moment. Guests reach this through `millwork:cache`; keys are made by the host from
 //! tenant and component, so nobody can name another's.
 
+pub mod component;
 pub mod memory;
 
 use std::time::Duration;

@@ -4,10 +4,11 @@
 //! they need; [`query`] and [`update`] give MongoDB's operators one meaning above all backends. Backends never see WIT
 //! types, and no document of another tenant can be named: the tenant is fixed when a store is opened.
 
-pub mod query;
-pub mod update;
+pub mod component;
 pub mod key;
+pub mod query;
 pub mod sqlite;
+pub mod update;
 
 use std::sync::Arc;
 
@@ -127,7 +128,8 @@ pub trait Unit: Send {
     ///
     /// # Errors
     /// See [`DocumentError`].
-    async fn get(&mut self, of: &Collection, line: Line, id: &str) -> Result<Option<Document>, DocumentError>;
+    async fn get(&mut self, of: &Collection, line: Line, id: &str)
+    -> Result<Option<Document>, DocumentError>;
 
     /// One page.
     ///
@@ -145,13 +147,25 @@ pub trait Unit: Send {
     ///
     /// # Errors
     /// See [`DocumentError`].
-    async fn put(&mut self, of: &Collection, line: Line, id: &str, document: Document) -> Result<(), DocumentError>;
+    async fn put(
+        &mut self,
+        of: &Collection,
+        line: Line,
+        id: &str,
+        document: Document,
+    ) -> Result<(), DocumentError>;
 
     /// Changes one document; a missing one is made from `{}` when [`Change::upsert`] is set. False when there is none.
     ///
     /// # Errors
     /// See [`DocumentError`].
-    async fn update(&mut self, of: &Collection, line: Line, id: &str, change: &Change) -> Result<bool, DocumentError>;
+    async fn update(
+        &mut self,
+        of: &Collection,
+        line: Line,
+        id: &str,
+        change: &Change,
+    ) -> Result<bool, DocumentError>;
 
     /// Removes one document; false when there is none.
     ///
@@ -163,13 +177,21 @@ pub trait Unit: Send {
     ///
     /// # Errors
     /// See [`DocumentError`].
-    async fn clear_shadow(&mut self, projection: &str, collections: &[Arc<Collection>]) -> Result<(), DocumentError>;
+    async fn clear_shadow(
+        &mut self,
+        projection: &str,
+        collections: &[Arc<Collection>],
+    ) -> Result<(), DocumentError>;
 
     /// Puts the shadow of these collections, and the projection's shadow checkpoint, in the place of the live ones.
     ///
     /// # Errors
     /// See [`DocumentError`].
-    async fn promote_shadow(&mut self, projection: &str, collections: &[Arc<Collection>]) -> Result<(), DocumentError>;
+    async fn promote_shadow(
+        &mut self,
+        projection: &str,
+        collections: &[Arc<Collection>],
+    ) -> Result<(), DocumentError>;
 
     /// Makes all of it visible at once. With a checkpoint the writes are derived from the feed, and a power loss may
     /// set both back together; without one they are durable when this returns.

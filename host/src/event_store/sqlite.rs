@@ -3,11 +3,11 @@
 //! One thread writes, with group commit; readers have connections of their own and see what is committed. The file is in
 //! WAL mode with `synchronous=FULL`, so an append has reached the disk when it returns.
 
+mod append;
+mod check;
+mod read;
 mod schema;
 mod writer;
-mod append;
-mod read;
-mod check;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

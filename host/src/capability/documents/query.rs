@@ -3,11 +3,11 @@
 //! A filter is parsed once, by [`Filter::parse`], and then means the same on every backend: [`Filter::matches`] is the
 //! model that they are tested against. Everything a caller can write is bounded.
 
-pub(super) mod path;
-pub(super) mod parse;
-pub(super) mod matching;
-mod sort;
 pub(super) mod fields;
+pub(super) mod matching;
+pub(super) mod parse;
+pub(super) mod path;
+mod sort;
 
 use regex::Regex;
 use serde_json::{Map, Value, json};

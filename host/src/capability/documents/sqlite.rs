@@ -3,12 +3,12 @@
 //! Documents are JSON text; a declared index stands on the key of its fields ([`super::key`]), computed by a function of
 //! ours. One connection writes, one unit of work at a time; readers have their own and see what is committed.
 
-mod functions;
-mod schema;
-mod document;
-mod plan;
 mod cursor;
+mod document;
 mod find;
+mod functions;
+mod plan;
+mod schema;
 mod unit;
 
 use std::collections::HashMap;

@@ -138,7 +138,12 @@ impl Search {
             .map(|key| Value::Blob(key.clone()))
             .chain([Value::Text(cursor.id.clone())]);
         let fixed = &self.plan.fixed;
-        let place: Vec<_> = self.order.iter().zip(keys).filter(|((by, _), _)| !fixed.contains(by)).collect();
+        let place: Vec<_> = self
+            .order
+            .iter()
+            .zip(keys)
+            .filter(|((by, _), _)| !fixed.contains(by))
+            .collect();
         let mut statements = Vec::with_capacity(place.len());
         for equal in (0..place.len()).rev() {
             let mut plan = self.plan.clone();
@@ -248,7 +253,10 @@ mod tests {
             module: "sales".to_owned(),
             name: "invoices".to_owned(),
             decimals: vec!["total".to_owned()],
-            indexes: indexes.iter().map(|fields| fields.iter().map(|field| (*field).to_owned()).collect()).collect(),
+            indexes: indexes
+                .iter()
+                .map(|fields| fields.iter().map(|field| (*field).to_owned()).collect())
+                .collect(),
         }
     }
 
@@ -260,13 +268,20 @@ mod tests {
         let of = collection();
         schema::prepare(&db, &of).unwrap();
         let sort = Sort::parse_text(sort).unwrap();
-        let find = Find { sort, ..Find::new(Filter::parse(filter).unwrap(), Scope::whole_tenant(), 10) };
+        let find = Find {
+            sort,
+            ..Find::new(Filter::parse(filter).unwrap(), Scope::whole_tenant(), 10)
+        };
         let filter = find.within_scope();
         let search = Search::new(Table::of(&db, &of, Line::Live).unwrap(), &of, &filter, &find.sort);
         let statements = cursor.map_or_else(|| vec![search.first(10)], |cursor| search.after(cursor, 10));
         let explain = |statement: &Statement| {
-            let mut explained = db.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
-            let rows = explained.query_map(params_from_iter(&statement.params), |row| row.get::<_, String>(3)).unwrap();
+            let mut explained = db
+                .prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql))
+                .unwrap();
+            let rows = explained
+                .query_map(params_from_iter(&statement.params), |row| row.get::<_, String>(3))
+                .unwrap();
             rows.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
         };
         statements.iter().map(explain).collect()
@@ -275,8 +290,14 @@ mod tests {
     /// Checks that an index finds the documents and that nothing is sorted.
     fn check(filter: serde_json::Value, sort: &str, used: &str) {
         let plan = plan(&filter, sort, None).remove(0);
-        assert!(plan.starts_with("SEARCH") || used.is_empty() && plan.starts_with("SCAN"), "{filter} by {sort:?}: {plan}");
-        assert!(plan.contains("USING INDEX") && plan.contains(used), "{filter} by {sort:?}: {plan}");
+        assert!(
+            plan.starts_with("SEARCH") || used.is_empty() && plan.starts_with("SCAN"),
+            "{filter} by {sort:?}: {plan}"
+        );
+        assert!(
+            plan.contains("USING INDEX") && plan.contains(used),
+            "{filter} by {sort:?}: {plan}"
+        );
         assert!(!plan.contains("TEMP B-TREE"), "{filter} by {sort:?}: {plan}");
     }
 
@@ -286,8 +307,16 @@ mod tests {
         check(json!({"status": "open"}), "-due", "(<expr>=?)");
         check(json!({"status": "open"}), "-status,-due", "(<expr>=?)");
         check(json!({"status": "open", "due": 3}), "", "(<expr>=? AND <expr>=?)");
-        check(json!({"status": "open", "due": {"$gte": 1, "$lt": 5}}), "due", "(<expr>=? AND <expr>>? AND <expr><?)");
-        check(json!({"total": {"$gt": "10"}, "x": {"$regex": "y"}}), "total", "(<expr>>? AND <expr><?)");
+        check(
+            json!({"status": "open", "due": {"$gte": 1, "$lt": 5}}),
+            "due",
+            "(<expr>=? AND <expr>>? AND <expr><?)",
+        );
+        check(
+            json!({"total": {"$gt": "10"}, "x": {"$regex": "y"}}),
+            "total",
+            "(<expr>>? AND <expr><?)",
+        );
         check(json!({"it's": 5}), "", "(<expr>=?)");
         check(json!({}), "total", "");
         check(json!({}), "-total", "");
@@ -297,18 +326,33 @@ mod tests {
 
     #[test]
     fn the_next_page_starts_where_the_last_one_ended() {
-        let cursor = Cursor { keys: vec![vec![0x20, 1]], id: "a".to_owned() };
+        let cursor = Cursor {
+            keys: vec![vec![0x20, 1]],
+            id: "a".to_owned(),
+        };
         for (filter, places) in [
             (json!({}), ["(<expr>=? AND id>?)", "(<expr>>?)"]),
-            (json!({"total": {"$gt": 0}}), ["(<expr>=? AND id>?)", "(<expr>>? AND <expr><?)"]),
+            (
+                json!({"total": {"$gt": 0}}),
+                ["(<expr>=? AND id>?)", "(<expr>>? AND <expr><?)"],
+            ),
         ] {
             let plans = plan(&filter, "total", Some(&cursor));
             for (plan, place) in plans.iter().zip(places) {
-                assert!(plan.starts_with("SEARCH") && plan.contains(place) && !plan.contains("TEMP"), "{filter}: {plans:?}");
+                assert!(
+                    plan.starts_with("SEARCH") && plan.contains(place) && !plan.contains("TEMP"),
+                    "{filter}: {plans:?}"
+                );
             }
         }
         let plans = plan(&json!({"status": "open"}), "-due", Some(&cursor));
-        assert!(plans[0].contains("(<expr>=? AND <expr>=? AND id<?)") && !plans[0].contains("TEMP"), "{plans:?}");
-        assert!(plans[1].contains("(<expr>=? AND <expr><?)") && !plans[1].contains("TEMP"), "{plans:?}");
+        assert!(
+            plans[0].contains("(<expr>=? AND <expr>=? AND id<?)") && !plans[0].contains("TEMP"),
+            "{plans:?}"
+        );
+        assert!(
+            plans[1].contains("(<expr>=? AND <expr><?)") && !plans[1].contains("TEMP"),
+            "{plans:?}"
+        );
     }
 }

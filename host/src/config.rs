@@ -1,0 +1,255 @@
+//! Every bound and setting of the host, named. Each has a default that serves a small installation.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest id of an aggregate or a document, in bytes.
+pub const ID_BYTES_MAX: usize = 128;
+/// Longest idempotency key, in bytes.
+pub const COMMAND_ID_BYTES_MAX: usize = 255;
+/// Longest value of a claim, in bytes.
+pub const CLAIM_BYTES_MAX: usize = 512;
+
+/// Largest document, in bytes of JSON text.
+pub const DOCUMENT_BYTES_MAX: usize = 1 << 20;
+/// How deep a document may nest.
+pub const DOCUMENT_DEPTH_MAX: usize = 64;
+/// Documents of one page.
+pub const FIND_LIMIT_MAX: u32 = 1_000;
+/// Documents that a page may pass over.
+pub const FIND_SKIP_MAX: u32 = 10_000;
+/// How deep a filter may nest.
+pub const FILTER_DEPTH_MAX: usize = 16;
+/// Conditions of a filter, and changes of an update.
+pub const FILTER_TESTS_MAX: usize = 256;
+/// Values of one `$in` or `$each`.
+pub const FILTER_VALUES_MAX: usize = 1_000;
+/// Longest regular expression, in bytes.
+pub const REGEX_BYTES_MAX: usize = 1_000;
+/// Longest path of a field, in bytes.
+pub const PATH_BYTES_MAX: usize = 256;
+/// Fields of one sort.
+pub const SORT_FIELDS_MAX: usize = 8;
+/// Fields that a find may ask for.
+pub const FIELDS_MAX: usize = 256;
+
+/// Everything that `millwork serve` can be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Folder that holds all data.
+    pub data: PathBuf,
+    /// How the event file is written and files are read.
+    pub events: EventLimits,
+    /// Bytes that the cache of all tenants keeps.
+    pub cache_bytes_max: u64,
+    /// What components may use.
+    pub engine: EngineLimits,
+    /// How commands are handled.
+    pub dispatch: DispatchLimits,
+    /// How projections are run.
+    pub project: ProjectLimits,
+    /// What requests may be like.
+    pub http: HttpLimits,
+}
+
+impl Config {
+    /// Defaults, with data in `data`.
+    #[must_use]
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self {
+            data: data.into(),
+            events: EventLimits::default(),
+            cache_bytes_max: 64 << 20,
+            engine: EngineLimits::default(),
+            dispatch: DispatchLimits::default(),
+            project: ProjectLimits::default(),
+            http: HttpLimits::default(),
+        }
+    }
+}
+
+/// How the event file is written and files are read.
+#[derive(Debug, Clone)]
+pub struct EventLimits {
+    /// Requests that may wait for the writer; further ones are refused.
+    pub queue_max: usize,
+    /// Requests that one transaction takes.
+    pub batch_max: usize,
+    /// Connections that read events at once; further reads wait.
+    pub event_readers_max: usize,
+    /// Connections of one tenant that read documents at once; further reads wait.
+    pub document_readers_max: usize,
+}
+
+impl Default for EventLimits {
+    fn default() -> Self {
+        Self {
+            queue_max: 10_000,
+            batch_max: 512,
+            event_readers_max: 4,
+            document_readers_max: 4,
+        }
+    }
+}
+
+/// What one call into a component may use.
+#[derive(Debug, Clone)]
+pub struct EngineLimits {
+    /// Instances alive at once in the whole host; more wait.
+    pub instances_max: u32,
+    /// Linear memory of one instance.
+    pub memory_bytes_max: usize,
+    /// Elements of one table; SpiderMonkey's largest has 7,690.
+    pub table_elements_max: usize,
+    /// Stack of one call.
+    pub stack_bytes_max: usize,
+    /// Period of the ticker that deadlines are counted in.
+    pub tick: Duration,
+    /// How long a pure call may hold a worker thread before it moves to the slow lane, in ticks.
+    pub inline_ticks: u64,
+    /// How long a pure call may take in all, in ticks.
+    pub pure_ticks: u64,
+    /// How long a call with capabilities may take on the CPU, in ticks.
+    pub effect_ticks: u64,
+    /// Calls of one tenant in the slow lane at once; more wait.
+    pub slow_calls_max: usize,
+    /// Bytes that a component may hand over in one direction of one call, lists and strings together.
+    pub transfer_bytes_max: usize,
+    /// Calls from a component into the host within one call.
+    pub host_calls_max: u32,
+    /// Bytes that capabilities may return within one call.
+    pub returned_bytes_max: usize,
+    /// Log lines of one call; further ones are counted and dropped.
+    pub log_lines_max: u32,
+    /// Bytes of one log line.
+    pub log_bytes_max: usize,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self {
+            instances_max: 1_000,
+            memory_bytes_max: 64 << 20,
+            table_elements_max: 20_000,
+            stack_bytes_max: 512 << 10,
+            tick: Duration::from_millis(10),
+            inline_ticks: 2,
+            pure_ticks: 100,
+            effect_ticks: 500,
+            slow_calls_max: 4,
+            transfer_bytes_max: 8 << 20,
+            host_calls_max: 10_000,
+            returned_bytes_max: 32 << 20,
+            log_lines_max: 100,
+            log_bytes_max: 8 << 10,
+        }
+    }
+}
+
+/// How commands are handled.
+#[derive(Debug, Clone)]
+pub struct DispatchLimits {
+    /// How often a command is decided again after a version conflict.
+    pub attempts_max: u32,
+    /// Events of one decision.
+    pub events_max: usize,
+    /// Bytes of one event's data.
+    pub event_bytes_max: usize,
+    /// Bytes of one aggregate's state.
+    pub state_bytes_max: usize,
+    /// Claims and releases of one decision.
+    pub claims_max: usize,
+    /// Aggregates that one decision may span.
+    pub related_max: usize,
+    /// Bytes of states kept in memory for all tenants.
+    pub state_cache_bytes: u64,
+    /// Events after which a new snapshot is kept.
+    pub snapshot_every: u64,
+    /// Events loaded at once when a state is folded.
+    pub load_page: u32,
+}
+
+impl Default for DispatchLimits {
+    fn default() -> Self {
+        Self {
+            attempts_max: 32,
+            events_max: 1_000,
+            event_bytes_max: 256 << 10,
+            state_bytes_max: 1 << 20,
+            claims_max: 32,
+            related_max: 16,
+            state_cache_bytes: 256 << 20,
+            snapshot_every: 100,
+            load_page: 500,
+        }
+    }
+}
+
+/// How projections are run.
+#[derive(Debug, Clone)]
+pub struct ProjectLimits {
+    /// Events that one unit of work applies.
+    pub batch_events_max: u32,
+    /// Tenants whose projections run at once.
+    pub tenants_at_once: usize,
+    /// First wait after a failure; doubles up to `backoff_max`.
+    pub backoff_min: Duration,
+    /// Longest wait after a failure.
+    pub backoff_max: Duration,
+    /// Longest wait of a query for `?after=`.
+    pub wait_max: Duration,
+    /// A projection without events of its own saves its checkpoint at least after so many of others.
+    pub checkpoint_every: u64,
+}
+
+impl Default for ProjectLimits {
+    fn default() -> Self {
+        Self {
+            batch_events_max: 256,
+            tenants_at_once: 4,
+            backoff_min: Duration::from_millis(50),
+            backoff_max: Duration::from_secs(30),
+            wait_max: Duration::from_secs(5),
+            checkpoint_every: 1_000,
+        }
+    }
+}
+
+/// What requests may be like.
+#[derive(Debug, Clone)]
+pub struct HttpLimits {
+    /// Bytes of a command's body.
+    pub body_bytes_max: usize,
+    /// Bytes of an uploaded release.
+    pub release_bytes_max: usize,
+    /// Time for a whole request.
+    pub request_timeout: Duration,
+    /// Time given to open requests when the host stops.
+    pub drain: Duration,
+    /// Connections open at once; more wait to be accepted.
+    pub connections_max: usize,
+    /// How long a connection may wait for, or take over, the head of its next request.
+    pub idle_max: Duration,
+    /// Documents of one page.
+    pub page_max: u32,
+    /// Documents of one page when the caller does not say.
+    pub page_default: u32,
+    /// Verified tokens remembered.
+    pub tokens_cached: u64,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 1 << 20,
+            release_bytes_max: 64 << 20,
+            request_timeout: Duration::from_secs(30),
+            drain: Duration::from_secs(20),
+            connections_max: 10_000,
+            idle_max: Duration::from_secs(75),
+            page_max: 1_000,
+            page_default: 50,
+            tokens_cached: 100_000,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! START HERE: what happens to a command, on one screen in [`Dispatcher::execute`].
+//!
+//! Loaded, decided, appended; on a version conflict loaded and decided again. Commands that touch the same aggregate or
+//! sequence line up in [`lanes`] only until their append is queued, not until it is durable: the next one decides on the
+//! state that the append will lead to ([`states`]), and the store's version check makes it decide again if that append
+//! fails. So one aggregate takes as many commands per write to the disk as come in, and still each reply waits for the
+//! disk.
+
+mod facts;
+mod job;
+mod lanes;
+mod outcome;
+mod states;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use self::facts::Seen;
+use self::job::Job;
+use self::lanes::Lanes;
+use self::outcome::Outcome;
+use self::states::States;
+use crate::bindings::types;
+use crate::config::DispatchLimits;
+use crate::engine::component::Asked;
+use crate::error::{Error, Rejection};
+use crate::event_store::{AppendError, EventStore, Origin, Position, Recorded, Subject};
+use crate::tenant::{Module, Tenant};
+
+/// Executes commands of all tenants.
+pub struct Dispatcher {
+    events: Arc<dyn EventStore>,
+    states: States,
+    lanes: Lanes,
+    limits: DispatchLimits,
+}
+
+/// A command as a caller asks for it.
+pub struct Request {
+    /// The module whose command it is.
+    pub module: Arc<Module>,
+    /// The command's name.
+    pub command: String,
+    /// The aggregate's id; a command that creates may leave it to the host.
+    pub target: Option<String>,
+    /// The body, an object.
+    pub data: Value,
+    /// The caller's idempotency key.
+    pub command_id: Option<String>,
+    /// The version that the aggregate must be at.
+    pub expected_version: Option<u64>,
+    /// Who asks. The command's id becomes the causation.
+    pub origin: Origin,
+    /// Whether nothing is to be recorded.
+    pub dry_run: bool,
+}
+
+/// What a command led to.
+#[derive(Debug)]
+pub struct Executed {
+    /// The aggregate.
+    pub target: Subject,
+    /// Whether the command created it.
+    pub created: bool,
+    /// Its version now.
+    pub version: u64,
+    /// Last position of the tenant's feed with this command in it; 0 in a dry run.
+    pub position: Position,
+    /// The events recorded, or that would be; those have position 0.
+    pub events: Vec<Recorded>,
+    /// Whether this is the outcome of an earlier request with the same idempotency key.
+    pub replayed: bool,
+    /// In a dry run, the states that would be.
+    pub dry_run_states: Option<Vec<(Subject, Arc<str>)>>,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Done(Executed),
+    /// What was seen has changed: once more.
+    Again,
+}
+
+impl Dispatcher {
+    /// A dispatcher that appends to `events`.
+    #[must_use]
+    pub fn new(events: Arc<dyn EventStore>, limits: DispatchLimits) -> Self {
+        let states = States::new(Arc::clone(&events), &limits);
+        Self {
+            events,
+            states,
+            lanes: Lanes::default(),
+            limits,
+        }
+    }
+
+    /// Executes a command. A success is durable.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is recorded then.
+    pub async fn execute(&self, tenant: &Arc<Tenant>, request: Request) -> Result<Executed, Error> {
+        let job = Job::new(request)?;
+        for _ in 0..self.limits.attempts_max {
+            if let Some(first) = self.first_outcome(tenant, &job).await? {
+                return Ok(first);
+            }
+            if let Attempt::Done(executed) = self.attempt(tenant, &job).await? {
+                return Ok(executed);
+            }
+            metrics::counter!("millwork_command_conflicts_total").increment(1);
+        }
+        Err(Error::Contention(self.limits.attempts_max))
+    }
+
+    /// The outcome of an earlier request with the same idempotency key.
+    async fn first_outcome(&self, tenant: &Tenant, job: &Job) -> Result<Option<Executed>, Error> {
+        let Some(key) = job.idempotency_key() else {
+            return Ok(None);
+        };
+        match self.events.outcome(&tenant.id, key).await? {
+            None => Ok(None),
+            Some((fingerprint, appended)) if fingerprint == job.fingerprint => {
+                Ok(Some(job.replayed(appended)))
+            }
+            Some(_) => Err(Error::KeyReused(key.to_owned())),
+        }
+    }
+
+    async fn attempt(&self, tenant: &Arc<Tenant>, job: &Job) -> Result<Attempt, Error> {
+        let before = facts::look(&self.states, tenant, job).await?;
+        let lane = self.lanes.enter(tenant, job, &before).await;
+        let Some(seen) = before.look_again(&self.states, tenant, job).await? else {
+            return Ok(Attempt::Again);
+        };
+        if let Err(error) = job.check(&seen) {
+            drop(lane);
+            return if seen.settle().await {
+                Ok(Attempt::Again)
+            } else {
+                Err(error)
+            };
+        }
+
+        let asked = job.ask(&seen);
+        let decided = job.module.component.decide(tenant.caller(), asked).await;
+        let (asked, verdict) = decided.map_err(|error| job.module.failed(&tenant.id, &job.name, error))?;
+        let decision = match verdict {
+            Ok(decision) => decision,
+            Err(rejection) => {
+                drop(lane);
+                return self.reject(tenant, job, seen, &asked, rejection).await;
+            }
+        };
+        let outcome = Outcome::check(job, &seen, decision, &self.limits)?;
+        if job.dry_run {
+            return Ok(Attempt::Done(outcome.dry_run(job, &seen)));
+        }
+
+        let append = outcome.append(tenant, job, &seen, &asked);
+        let queued = self.events.append(append);
+        let settling = self.states.expect(tenant, job, &seen, &outcome);
+        drop(lane);
+        match queued.await {
+            Ok(appended) => {
+                settling.durable(&self.events, tenant, job, &outcome);
+                Ok(Attempt::Done(job.executed(appended)))
+            }
+            Err(error) => {
+                settling.failed(&self.states);
+                self.states.forget_seen(tenant, job, &seen);
+                after(error)
+            }
+        }
+    }
+
+    /// A rejection counts once everything it was based on is durable; else the command is decided again.
+    async fn reject(
+        &self,
+        tenant: &Arc<Tenant>,
+        job: &Job,
+        seen: Seen,
+        asked: &Asked,
+        rejection: types::Rejection,
+    ) -> Result<Attempt, Error> {
+        let entry = job.journal(&seen, asked);
+        if seen.settle().await {
+            return Ok(Attempt::Again);
+        }
+        let rejection = Rejection::from(rejection);
+        if !job.dry_run {
+            let kept = serde_json::to_string(&rejection).unwrap_or_default();
+            self.events
+                .journal_rejection(&tenant.id, entry, Arc::clone(&job.origin), kept);
+        }
+        Err(Error::Rejected(rejection))
+    }
+}
+
+/// What a refused append means for the command.
+fn after(error: AppendError) -> Result<Attempt, Error> {
+    match error {
+        AppendError::Version { .. } | AppendError::Number { .. } => Ok(Attempt::Again),
+        AppendError::ClaimTaken { claim } => Err(Error::ClaimTaken(claim)),
+        AppendError::CommandIdReused { id } => Err(Error::KeyReused(id)),
+        AppendError::Store(error) => Err(error.into()),
+    }
+}

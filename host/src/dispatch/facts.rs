@@ -1,0 +1,202 @@
+//! What a decision sees: its aggregate, consistent facts, facts from read models, numbers.
+//!
+//! Looked up twice. First without a lane, to learn which aggregates and documents the command concerns, as their ids may
+//! stand in the state; then again inside the lanes of those aggregates, where only states and numbers are new.
+
+use std::sync::Arc;
+
+use millwork_registry::manifest::Fact;
+use serde_json::Value;
+
+use super::job::Job;
+use super::states::{State, States};
+use crate::error::Error;
+use crate::event_store::{NumberTaken, Subject};
+use crate::tenant::Tenant;
+
+/// What an attempt saw.
+pub(super) struct Seen {
+    pub(super) target: State,
+    pub(super) related: Vec<(Subject, State)>,
+    /// JSON text of an object by the facts' names.
+    pub(super) facts: Arc<str>,
+    pub(super) numbers: Vec<Numbered>,
+    target_of: Subject,
+    references: References,
+}
+
+/// A number handed out.
+pub(super) struct Numbered {
+    /// The name under which `decide` finds it.
+    pub(super) name: String,
+    /// As people read it.
+    pub(super) text: String,
+    pub(super) taken: NumberTaken,
+}
+
+/// The ids that a command's references resolve to.
+#[derive(PartialEq, Eq)]
+struct References {
+    related: Vec<Subject>,
+    facts: Vec<Option<String>>,
+}
+
+/// Looks without a lane.
+pub(super) async fn look(states: &States, tenant: &Tenant, job: &Job) -> Result<Seen, Error> {
+    let target = states.get(tenant, &job.module, &job.target).await?;
+    job.check_exists(&target)?;
+    let references = References::resolve(job, &target)?;
+    let facts = fetch(tenant, job, &references.facts).await?;
+    let related = related_states(states, tenant, job, &references.related).await?;
+    let target_of = job.target.clone();
+    Ok(Seen {
+        target,
+        related,
+        facts,
+        numbers: Vec::new(),
+        target_of,
+        references,
+    })
+}
+
+impl Seen {
+    /// Looks again, inside the lanes. Nothing when other aggregates or facts are concerned by now.
+    pub(super) async fn look_again(
+        self,
+        states: &States,
+        tenant: &Tenant,
+        job: &Job,
+    ) -> Result<Option<Self>, Error> {
+        let target = states.get(tenant, &job.module, &job.target).await?;
+        if target.version != self.target.version && References::resolve(job, &target)? != self.references {
+            return Ok(None);
+        }
+        let related = related_states(states, tenant, job, &self.references.related).await?;
+        let numbers = numbers(states, tenant, job).await?;
+        Ok(Some(Self {
+            target,
+            related,
+            numbers,
+            ..self
+        }))
+    }
+
+    /// The aggregates concerned, the target first.
+    pub(super) fn subjects(&self) -> impl Iterator<Item = &Subject> {
+        std::iter::once(&self.target_of).chain(&self.references.related)
+    }
+
+    /// The aggregates concerned and the versions seen, the target first.
+    pub(super) fn versions(&self) -> impl Iterator<Item = (&Subject, u64)> {
+        let related = self
+            .related
+            .iter()
+            .map(|(subject, state)| (subject, state.version));
+        std::iter::once((&self.target_of, self.target.version)).chain(related)
+    }
+
+    /// Waits until all states seen are durable or known to be wrong; whether there was anything to wait for.
+    pub(super) async fn settle(self) -> bool {
+        let mut waited = false;
+        for state in std::iter::once(self.target).chain(self.related.into_iter().map(|(_, state)| state)) {
+            if let Some(mut pending) = state.pending {
+                pending.over().await;
+                waited = true;
+            }
+        }
+        waited
+    }
+}
+
+impl References {
+    fn resolve(job: &Job, target: &State) -> Result<Self, Error> {
+        let command = &job.plan()?.command;
+        if command.facts.is_empty() && command.related.is_empty() {
+            return Ok(Self {
+                related: Vec::new(),
+                facts: Vec::new(),
+            });
+        }
+        let state: Value = match &target.json {
+            Some(json) => {
+                serde_json::from_str(json).map_err(|error| job.contract(format!("state: {error}")))?
+            }
+            None => Value::Null,
+        };
+        let facts = command
+            .facts
+            .values()
+            .map(|fact| fact.id.resolve(&job.data, &state).map(str::to_owned));
+        let mut related = Vec::with_capacity(command.related.len());
+        for (name, declared) in &command.related {
+            let id = declared.id.resolve(&job.data, &state).ok_or_else(|| {
+                Error::Malformed(format!(
+                    "{} needs {name}, but {} gives no id",
+                    job.name, declared.id
+                ))
+            })?;
+            related.push(job.subject(&declared.aggregate, id.to_owned()));
+        }
+        Ok(Self {
+            related,
+            facts: facts.collect(),
+        })
+    }
+}
+
+async fn related_states(
+    states: &States,
+    tenant: &Tenant,
+    job: &Job,
+    subjects: &[Subject],
+) -> Result<Vec<(Subject, State)>, Error> {
+    let mut related = Vec::with_capacity(subjects.len());
+    for subject in subjects {
+        related.push((subject.clone(), states.get(tenant, &job.module, subject).await?));
+    }
+    Ok(related)
+}
+
+/// One JSON object of all facts, by name; a missing document is null.
+async fn fetch(tenant: &Tenant, job: &Job, ids: &[Option<String>]) -> Result<Arc<str>, Error> {
+    if ids.is_empty() {
+        return Ok(Arc::from("{}"));
+    }
+    let mut facts = serde_json::Map::new();
+    for ((name, fact), id) in job.plan()?.command.facts.iter().zip(ids) {
+        let document = match id {
+            Some(id) => document(tenant, job, fact, id).await?,
+            None => Value::Null,
+        };
+        facts.insert(name.clone(), document);
+    }
+    Ok(Arc::from(Value::Object(facts).to_string()))
+}
+
+async fn document(tenant: &Tenant, job: &Job, fact: &Fact, id: &str) -> Result<Value, Error> {
+    let generation = tenant.generation();
+    let (module, view) = match fact.view.split_once('.') {
+        Some((other, view)) => (generation.module(other)?, view),
+        None => (&job.module, fact.view.as_str()),
+    };
+    let document = module.view_document(&*tenant.documents, view, id).await?;
+    Ok(document.map_or(Value::Null, Value::Object))
+}
+
+async fn numbers(states: &States, tenant: &Tenant, job: &Job) -> Result<Vec<Numbered>, Error> {
+    let command = &job.plan()?.command;
+    let mut numbers = Vec::with_capacity(command.numbers.len());
+    for (name, declared) in &command.numbers {
+        let sequence = declared.sequence_at(job.now);
+        let number = states
+            .next_number(tenant, &job.module.manifest.name, &sequence)
+            .await?;
+        let text = declared.render(job.now, number);
+        numbers.push(Numbered {
+            name: name.clone(),
+            text,
+            taken: NumberTaken { sequence, number },
+        });
+    }
+    Ok(numbers)
+}

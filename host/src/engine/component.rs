@@ -1,0 +1,381 @@
+//! A component made ready: what it exports, and a typed function for each of its exports.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Semaphore;
+use wasmtime::Store;
+use wasmtime::component::Component as Compiled;
+
+use super::call::{self, Call, CallError, Effects};
+use super::{Engine, LoadError, linker};
+use crate::bindings::aggregates::AggregatesPre;
+use crate::bindings::aggregates::exports::millwork::module::aggregates::Decision;
+use crate::bindings::lifecycle::LifecyclePre;
+use crate::bindings::projections::ProjectionsPre;
+use crate::bindings::queries::QueriesPre;
+use crate::bindings::types::{Command, Context, Event, Failure, Rejection, Subject};
+
+/// A component, linked and ready. Every call gets an instance of its own.
+pub struct Component {
+    engine: Engine,
+    label: Arc<str>,
+    aggregates: Option<AggregatesPre<Call>>,
+    projections: Option<ProjectionsPre<Call>>,
+    queries: Option<QueriesPre<Call>>,
+    lifecycle: Option<LifecyclePre<Call>>,
+    /// Whether its pure calls go to the slow lane at once: it needs WASI, or has once taken too long.
+    slow: AtomicBool,
+}
+
+/// The whole input of a decision.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// The aggregate that the command is for.
+    pub target: Subject,
+    /// The consistent facts, in the manifest's order.
+    pub related: Vec<Subject>,
+    /// What is asked.
+    pub command: Command,
+    /// All else that the answer may depend on.
+    pub context: Context,
+}
+
+/// What `decide` says: a decision, or the business says no.
+pub type Verdict = Result<Decision, Rejection>;
+
+/// Who a call is made for, and the bound of that tenant's calls in the slow lane.
+#[derive(Clone)]
+pub struct Caller {
+    /// The tenant's id.
+    pub tenant: Arc<str>,
+    /// Permits of the tenant's slow lane.
+    pub slow: Arc<Semaphore>,
+}
+
+impl Component {
+    /// Links a component against what it may use; which interfaces it exports is read from the binary.
+    pub(super) fn link(engine: &Engine, label: Arc<str>, compiled: &Compiled) -> Result<Self, LoadError> {
+        let exports = |interface: &str| {
+            let prefix = format!("millwork:module/{interface}@0.");
+            compiled
+                .component_type()
+                .exports(engine.wasmtime())
+                .any(|(name, _)| name.starts_with(&prefix))
+        };
+        let pure = || linker::pure(engine.wasmtime(), compiled)?.instantiate_pre(compiled);
+        let effects = || engine.effects().instantiate_pre(compiled);
+        Ok(Self {
+            engine: engine.clone(),
+            label,
+            aggregates: when(exports("aggregates"), || AggregatesPre::new(pure()?))?,
+            projections: when(exports("projections"), || ProjectionsPre::new(effects()?))?,
+            queries: when(exports("queries"), || QueriesPre::new(effects()?))?,
+            lifecycle: when(exports("lifecycle"), || LifecyclePre::new(effects()?))?,
+            slow: AtomicBool::new(linker::imports_wasi(engine.wasmtime(), compiled)),
+        })
+    }
+
+    /// Name and version: `invoicing@1.0.0`.
+    #[must_use]
+    pub fn label(&self) -> &Arc<str> {
+        &self.label
+    }
+
+    /// Whether it exports `lifecycle`.
+    #[must_use]
+    pub fn has_lifecycle(&self) -> bool {
+        self.lifecycle.is_some()
+    }
+
+    /// Decides a command. What was asked is given back, so that the journal can keep it.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing has happened then.
+    pub async fn decide(
+        self: &Arc<Self>,
+        caller: &Caller,
+        asked: Asked,
+    ) -> Result<(Asked, Verdict), CallError> {
+        let tenant = Arc::clone(&caller.tenant);
+        if let Some(done) = self.inline(|ticks| self.decide_within(Arc::clone(&tenant), &asked, ticks))? {
+            return Ok((asked, done));
+        }
+        let component = Arc::clone(self);
+        let ticks = self.engine.limits().pure_ticks;
+        slow_lane(caller, move || {
+            let done = component.decide_within(tenant, &asked, ticks)?;
+            Ok((asked, done))
+        })
+        .await
+    }
+
+    /// Folds events into a state.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing has happened then.
+    pub async fn evolve(
+        self: &Arc<Self>,
+        caller: &Caller,
+        of: Subject,
+        events: Vec<Event>,
+    ) -> Result<String, CallError> {
+        let tenant = caller.tenant.clone();
+        if let Some(state) = self.inline(|ticks| self.evolve_within(tenant.clone(), &of, &events, ticks))? {
+            return Ok(state);
+        }
+        let component = Arc::clone(self);
+        let ticks = self.engine.limits().pure_ticks;
+        slow_lane(caller, move || {
+            component.evolve_within(tenant, &of, &events, ticks)
+        })
+        .await
+    }
+
+    /// Runs a pure call on this thread, as most are over in microseconds. One that is not is given up and, being pure,
+    /// can be run again from the start where it blocks nobody: then the answer is nothing.
+    fn inline<T>(&self, run: impl FnOnce(u64) -> Result<T, CallError>) -> Result<Option<T>, CallError> {
+        if self.slow.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        match run(self.engine.limits().inline_ticks) {
+            Ok(done) => Ok(Some(done)),
+            Err(CallError::Deadline(_)) => {
+                tracing::warn!(component = %self.label, "pure call is slow, using the slow lane from now on");
+                self.slow.store(true, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn decide_within(&self, tenant: Arc<str>, asked: &Asked, ticks: u64) -> Result<Verdict, CallError> {
+        let pre = self
+            .aggregates
+            .as_ref()
+            .ok_or(CallError::NotExported("millwork:module/aggregates"))?;
+        self.pure(tenant, ticks, |store| {
+            let instance = pre.instantiate(&mut *store)?;
+            let Asked {
+                target,
+                related,
+                command,
+                context,
+            } = asked;
+            instance
+                .millwork_module_aggregates()
+                .call_decide(store, target, related, command, context)
+        })
+    }
+
+    fn evolve_within(
+        &self,
+        tenant: Arc<str>,
+        of: &Subject,
+        events: &[Event],
+        ticks: u64,
+    ) -> Result<String, CallError> {
+        let pre = self
+            .aggregates
+            .as_ref()
+            .ok_or(CallError::NotExported("millwork:module/aggregates"))?;
+        self.pure(tenant, ticks, |store| {
+            let instance = pre.instantiate(&mut *store)?;
+            instance
+                .millwork_module_aggregates()
+                .call_evolve(store, of, events)
+        })
+    }
+
+    fn pure<T>(
+        &self,
+        tenant: Arc<str>,
+        ticks: u64,
+        run: impl FnOnce(&mut Store<Call>) -> wasmtime::Result<T>,
+    ) -> Result<T, CallError> {
+        let call = Call::pure(&self.engine, tenant, Arc::clone(&self.label));
+        let mut store = call::store(&self.engine, call, ticks);
+        run(&mut store).map_err(|error| call::classify(&self.engine, &error, store.data(), ticks))
+    }
+
+    /// Applies events to a projection. The unit of work in `effects` is given back to be committed; on an error it is
+    /// gone, and with it all that was written.
+    ///
+    /// Like every call with effects it blocks its thread while the component computes.
+    ///
+    /// # Errors
+    /// [`CallError`]; nothing has happened then.
+    pub async fn apply(
+        &self,
+        tenant: Arc<str>,
+        effects: Effects,
+        projection: &str,
+        events: &[Event],
+    ) -> Result<Effects, CallError> {
+        let pre = self
+            .projections
+            .as_ref()
+            .ok_or(CallError::NotExported("millwork:module/projections"))?;
+        let mut store = self.with_effects(tenant, effects);
+        let run = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance
+                .millwork_module_projections()
+                .call_apply(&mut store, projection, events)
+                .await
+        };
+        let done = run.await;
+        self.finish(store, done).map(|((), effects)| effects)
+    }
+
+    /// Answers a computed query.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn answer(
+        &self,
+        tenant: Arc<str>,
+        effects: Effects,
+        query: &str,
+        params: String,
+        context: &Context,
+    ) -> Result<Result<String, Rejection>, CallError> {
+        let pre = self
+            .queries
+            .as_ref()
+            .ok_or(CallError::NotExported("millwork:module/queries"))?;
+        let mut store = self.with_effects(tenant, effects);
+        let run = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance
+                .millwork_module_queries()
+                .call_answer(&mut store, query, &params, context)
+                .await
+        };
+        let done = run.await;
+        self.finish(store, done).map(|(answer, _)| answer)
+    }
+
+    /// Tells the component that it starts to serve a tenant.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn activate(
+        &self,
+        tenant: Arc<str>,
+        effects: Effects,
+        previous: Option<&str>,
+    ) -> Result<Result<(), Failure>, CallError> {
+        let Some(pre) = &self.lifecycle else {
+            return Ok(Ok(()));
+        };
+        let mut store = self.with_effects(tenant, effects);
+        let run = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance
+                .millwork_module_lifecycle()
+                .call_activate(&mut store, previous)
+                .await
+        };
+        let done = run.await;
+        self.finish(store, done).map(|(answer, _)| answer)
+    }
+
+    /// Tells the component that its last call for a tenant has ended.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn deactivate(
+        &self,
+        tenant: Arc<str>,
+        effects: Effects,
+    ) -> Result<Result<(), Failure>, CallError> {
+        let Some(pre) = &self.lifecycle else {
+            return Ok(Ok(()));
+        };
+        let mut store = self.with_effects(tenant, effects);
+        let run = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance
+                .millwork_module_lifecycle()
+                .call_deactivate(&mut store)
+                .await
+        };
+        let done = run.await;
+        self.finish(store, done).map(|(answer, _)| answer)
+    }
+
+    /// Asks the component whether it can do its work; the inner error says why not.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn health(&self, tenant: Arc<str>, effects: Effects) -> Result<Result<(), String>, CallError> {
+        let Some(pre) = &self.lifecycle else {
+            return Ok(Ok(()));
+        };
+        let mut store = self.with_effects(tenant, effects);
+        let run = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance.millwork_module_lifecycle().call_health(&mut store).await
+        };
+        let done = run.await;
+        self.finish(store, done).map(|(answer, _)| answer)
+    }
+
+    /// What the code says it implements, as JSON text; nothing when it does not export `lifecycle`.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn describe(&self) -> Result<Option<String>, CallError> {
+        let Some(pre) = &self.lifecycle else {
+            return Ok(None);
+        };
+        let mut store = self.with_effects(Arc::from("-"), Effects::none());
+        let run = async {
+            let instance = pre.instantiate_async(&mut store).await?;
+            instance
+                .millwork_module_lifecycle()
+                .call_describe(&mut store)
+                .await
+        };
+        let done = run.await;
+        self.finish(store, done).map(|(answer, _)| Some(answer))
+    }
+
+    fn with_effects(&self, tenant: Arc<str>, effects: Effects) -> Store<Call> {
+        let call = Call::with_effects(&self.engine, tenant, Arc::clone(&self.label), effects);
+        call::store(&self.engine, call, self.engine.limits().effect_ticks)
+    }
+
+    /// The end of a call with effects. A failing capability outweighs whatever the component made of it.
+    fn finish<T>(&self, store: Store<Call>, done: wasmtime::Result<T>) -> Result<(T, Effects), CallError> {
+        let ticks = self.engine.limits().effect_ticks;
+        let done = done.map_err(|error| call::classify(&self.engine, &error, store.data(), ticks));
+        let mut effects = store.into_data().into_effects();
+        if let Some(failure) = effects.documents.take_failure() {
+            return Err(CallError::Unavailable(failure));
+        }
+        done.map(|answer| (answer, effects))
+    }
+}
+
+fn when<T>(wanted: bool, make: impl FnOnce() -> wasmtime::Result<T>) -> wasmtime::Result<Option<T>> {
+    wanted.then(make).transpose()
+}
+
+/// Runs a long pure call where it may block, with the tenant's bound on how many do so at once.
+async fn slow_lane<T: Send + 'static>(
+    caller: &Caller,
+    run: impl FnOnce() -> Result<T, CallError> + Send + 'static,
+) -> Result<T, CallError> {
+    let unavailable = |what: &str| CallError::Unavailable(format!("the slow lane {what}"));
+    let permit = Arc::clone(&caller.slow)
+        .acquire_owned()
+        .await
+        .map_err(|_| unavailable("is closed"))?;
+    let task = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        run()
+    });
+    task.await.map_err(|_| unavailable("was stopped"))?
+}

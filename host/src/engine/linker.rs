@@ -1,0 +1,78 @@
+//! What components are linked against: everything granted for calls with effects, and next to nothing for pure ones.
+
+use wasmtime::component::types::ComponentItem;
+use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::{Engine, Result};
+
+use super::call::{Call, Impure};
+use crate::bindings::imports::millwork::{cache, documents, platform};
+use crate::capability::cache::component::CacheCall;
+use crate::capability::documents::component::DocumentsCall;
+use crate::capability::platform::PlatformCall;
+
+const LOG: &str = "millwork:platform/log@";
+
+/// For calls with effects: every capability, each of which looks at the call's grants; WASI without files, arguments,
+/// environment or sockets.
+pub(super) fn effects(engine: &Engine) -> Result<Linker<Call>> {
+    let mut linker = Linker::new(engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    platform::log::add_to_linker::<_, HasSelf<PlatformCall>>(&mut linker, |call: &mut Call| {
+        &mut call.platform
+    })?;
+    platform::clock::add_to_linker::<_, HasSelf<PlatformCall>>(&mut linker, |call: &mut Call| {
+        &mut call.platform
+    })?;
+    platform::random::add_to_linker::<_, HasSelf<PlatformCall>>(&mut linker, |call: &mut Call| {
+        &mut call.platform
+    })?;
+    documents::documents::add_to_linker::<_, HasSelf<DocumentsCall>>(&mut linker, Call::documents)?;
+    cache::cache::add_to_linker::<_, HasSelf<CacheCall>>(&mut linker, Call::cache)?;
+    Ok(linker)
+}
+
+/// For pure calls of one component: the log, WASI whose clock stands still and whose randomness is fixed if it imports
+/// WASI, and in the place of every other import a function that ends the call.
+pub(super) fn pure(engine: &Engine, component: &Component) -> Result<Linker<Call>> {
+    let mut linker = Linker::new(engine);
+    platform::log::add_to_linker::<_, HasSelf<PlatformCall>>(&mut linker, |call: &mut Call| {
+        &mut call.platform
+    })?;
+    if imports_wasi(engine, component) {
+        wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
+    }
+    for (name, item) in component.component_type().imports(engine) {
+        if let ComponentItem::ComponentInstance(instance) = item.ty
+            && !name.starts_with(LOG)
+            && !name.starts_with("wasi:")
+        {
+            let functions = instance.exports(engine).filter_map(|(function, item)| {
+                matches!(item.ty, ComponentItem::ComponentFunc(_)).then(|| function.to_owned())
+            });
+            refuse(&mut linker, name, functions)?;
+        }
+    }
+    Ok(linker)
+}
+
+/// Whether a component was built with a toolchain that needs WASI.
+pub(super) fn imports_wasi(engine: &Engine, component: &Component) -> bool {
+    component
+        .component_type()
+        .imports(engine)
+        .any(|(name, _)| name.starts_with("wasi:"))
+}
+
+fn refuse(linker: &mut Linker<Call>, interface: &str, functions: impl Iterator<Item = String>) -> Result<()> {
+    for function in functions {
+        let import = format!("{interface}#{function}");
+        let refusal = move |_: wasmtime::StoreContextMut<'_, Call>, _, _: &[_], _: &mut [_]| {
+            Err(Impure {
+                import: import.clone(),
+            }
+            .into())
+        };
+        linker.instance(interface)?.func_new(&function, refusal)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,256 @@
+//! The parts of a running host wired together: stores, engine, registry, tenants and their projectors.
+//!
+//! Opening a host brings every tenant to where it was left: the generation on disk is loaded, read models that an
+//! interrupted swap left behind are built anew, and the projectors go on from their checkpoints.
+
+mod swap;
+mod verify;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use indexmap::IndexMap;
+use millwork_registry::catalog::Catalog;
+use millwork_registry::generation::{self, Generations, TenantRecord};
+use millwork_registry::id::TenantId;
+use millwork_registry::release::Release;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use self::swap::Swapped;
+use crate::blocking;
+use crate::capability::cache::Cache;
+use crate::capability::cache::memory::MemoryCache;
+use crate::capability::documents::DocumentStore;
+use crate::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimits};
+use crate::capability::platform::now_ms;
+use crate::config::Config;
+use crate::dispatch::Dispatcher;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::event_store::EventStore;
+use crate::event_store::sqlite::{SqliteEvents, SqliteEventsLimits};
+use crate::project::Projector;
+use crate::tenant::{Generation, Module, Tenant};
+
+/// A running host.
+pub struct Host {
+    /// Executes commands.
+    pub dispatcher: Dispatcher,
+    config: Config,
+    engine: Engine,
+    events: Arc<SqliteEvents>,
+    documents: Arc<dyn DocumentStore>,
+    cache: Arc<dyn Cache>,
+    catalog: Catalog,
+    generations: Generations,
+    projector: Arc<Projector>,
+    /// std's lock: held for a look-up only.
+    tenants: RwLock<HashMap<TenantId, Arc<Tenant>>>,
+    /// Held while a tenant is made, so that two requests do not make it twice.
+    creating: tokio::sync::Mutex<()>,
+    /// Projectors and drains, joined by [`Host::close`]. tokio's lock, since joining waits.
+    tasks: tokio::sync::Mutex<JoinSet<()>>,
+    stop: watch::Sender<bool>,
+    ready: AtomicBool,
+}
+
+impl Host {
+    /// Opens the data folder and all tenants in it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the folder cannot be used, [`Error::Load`] when a tenant's release cannot be loaded.
+    pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
+        let opened = blocking::run(|| Self::parts(config))?;
+        let host = Arc::new(opened);
+        for record in host.tenants()? {
+            host.start_tenant(record.id).await?;
+        }
+        Ok(host)
+    }
+
+    fn parts(config: Config) -> Result<Self, Error> {
+        let failed =
+            |what: &str, error: &dyn std::fmt::Display| Error::Unavailable(format!("{what}: {error}"));
+        std::fs::create_dir_all(&config.data).map_err(|error| failed("data folder", &error))?;
+        let events = SqliteEvents::open(
+            &config.data.join("events.db"),
+            &SqliteEventsLimits {
+                queue_max: config.events.queue_max,
+                batch_max: config.events.batch_max,
+                readers_max: config.events.event_readers_max,
+            },
+        )?;
+        let reading = SqliteDocumentsLimits {
+            readers_max: config.events.document_readers_max,
+        };
+        let events = Arc::new(events);
+        let store: Arc<dyn EventStore> = Arc::<SqliteEvents>::clone(&events);
+        let engine = Engine::new(config.engine.clone(), config.data.join("compiled"));
+        let engine = engine.map_err(|error| failed("engine", &error))?;
+        let projector = Projector::new(Arc::clone(&store), config.project.clone(), config.engine.clone());
+        Ok(Self {
+            dispatcher: Dispatcher::new(store, config.dispatch.clone()),
+            engine,
+            events,
+            documents: Arc::new(SqliteDocuments::new(config.data.join("tenants"), reading)),
+            cache: Arc::new(MemoryCache::new(config.cache_bytes_max)),
+            catalog: Catalog::open(&config.data.join("registry"))?,
+            generations: Generations::open(&config.data.join("tenants"))?,
+            projector: Arc::new(projector),
+            tenants: RwLock::default(),
+            creating: tokio::sync::Mutex::default(),
+            tasks: tokio::sync::Mutex::default(),
+            stop: watch::Sender::new(false),
+            ready: AtomicBool::new(false),
+            config,
+        })
+    }
+
+    /// What it was told.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// All releases published here.
+    #[must_use]
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// Whether set-up is done and requests are served.
+    #[must_use]
+    pub fn ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire)
+    }
+
+    /// Says that set-up is done.
+    pub fn set_ready(&self) {
+        self.ready.store(true, Ordering::Release);
+    }
+
+    /// A tenant of this host.
+    ///
+    /// # Errors
+    /// [`Error::NoTenant`].
+    pub fn tenant(&self, id: &TenantId) -> Result<Arc<Tenant>, Error> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants
+            .get(id)
+            .cloned()
+            .ok_or_else(|| Error::NoTenant(id.clone()))
+    }
+
+    /// All tenants, by id.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] when they cannot be read.
+    pub fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
+        Ok(self.generations.tenants()?)
+    }
+
+    /// Makes a tenant without modules.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] when there is one with this id.
+    pub async fn create_tenant(&self, id: TenantId, name: String) -> Result<(), Error> {
+        let _creating = self.creating.lock().await;
+        if self.tenant(&id).is_ok() {
+            return Err(Error::Exists {
+                what: "tenant".to_owned(),
+                id: id.to_string(),
+            });
+        }
+        self.generations.create_tenant(&TenantRecord {
+            id: id.clone(),
+            name,
+            created_at_ms: now_ms(),
+        })?;
+        self.start_tenant(id).await
+    }
+
+    /// Loads a tenant's generation and starts its projector.
+    async fn start_tenant(&self, id: TenantId) -> Result<(), Error> {
+        let recorded = self.generations.load(&id)?;
+        let modules = blocking::run(|| self.load_all(&recorded))?;
+        let documents = self.documents.open(&id).await?;
+        for module in modules.values() {
+            documents.prepare(&module.all_collections()).await?;
+        }
+        let generation = Generation::new(recorded.number, modules)?;
+        let slow_calls_max = self.config.engine.slow_calls_max;
+        let tenant = Tenant::new(
+            id.clone(),
+            documents,
+            Arc::clone(&self.cache),
+            generation,
+            slow_calls_max,
+        );
+        let tenant = Arc::new(tenant);
+        self.resume_rebuilds(&tenant).await?;
+        let projector = Arc::clone(&self.projector).run(Arc::clone(&tenant), self.stop.subscribe());
+        self.tasks.lock().await.spawn(projector);
+        self.tenants
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, tenant);
+        Ok(())
+    }
+
+    fn load_all(&self, recorded: &generation::Generation) -> Result<IndexMap<String, Arc<Module>>, Error> {
+        let installed = recorded.installations.iter();
+        installed
+            .map(|(name, installed)| Ok((name.clone(), self.load(installed)?)))
+            .collect()
+    }
+
+    /// Makes an installed release ready. Blocks while it compiles.
+    fn load(&self, installed: &generation::Installation) -> Result<Arc<Module>, Error> {
+        let release = self.catalog.get(&installed.name, &installed.version)?;
+        let wasm = self.catalog.open_artifact(&release.digest)?;
+        Module::load(&self.engine, &release, installed, &wasm).map(Arc::new)
+    }
+
+    /// Builds read models anew that a swap, interrupted by a crash, left behind.
+    async fn resume_rebuilds(&self, tenant: &Arc<Tenant>) -> Result<(), Error> {
+        for module in tenant.generation().modules.values() {
+            for projection in self
+                .projector
+                .outdated(tenant, module)
+                .await
+                .map_err(unavailable)?
+            {
+                tracing::info!(tenant = %tenant.id, projection, "building a read model anew");
+                self.rebuild_with(tenant, module, &projection).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Publishes a release after holding it against its own manifest.
+    ///
+    /// # Errors
+    /// [`Error::Registry`] or [`Error::Load`] with the reason when it is refused.
+    pub async fn publish(&self, wasm: Vec<u8>) -> Result<Release, Error> {
+        let release = blocking::run(|| Release::read(&wasm, now_ms()))?;
+        verify::describes_itself(&self.engine, &release, &wasm).await?;
+        Ok(blocking::run(|| self.catalog.publish(&release, &wasm))?)
+    }
+
+    /// Stops the projectors and writes out what waits to be written.
+    pub async fn close(&self) {
+        self.ready.store(false, Ordering::Release);
+        self.stop.send_replace(true);
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
+        while tasks.join_next().await.is_some() {}
+        self.events.close().await;
+    }
+}
+
+/// A projection that could not be built: the world failed, or the component; the log has the cause.
+fn unavailable(error: crate::project::StepError) -> Error {
+    tracing::error!(%error, "read model could not be built");
+    Error::Unavailable(format!("read model: {error}"))
+}

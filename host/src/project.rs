@@ -1,0 +1,308 @@
+//! From the feed into read models.
+//!
+//! One projector per tenant reads the feed and hands each projection the events it asks for, in batches; a batch and the
+//! checkpoint behind it commit in one unit of work, so each event takes effect once. A projection that fails stands
+//! still and is tried again with backoff, while the others go on; its lag shows in `/metrics`.
+
+pub mod progress;
+pub mod rebuild;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use millwork_registry::manifest::Projection;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+
+pub use self::progress::Progress;
+use crate::blocking;
+use crate::capability::documents::component::Access;
+use crate::capability::documents::{Checkpoint, DocumentError, Line};
+use crate::config::{EngineLimits, ProjectLimits};
+use crate::engine::CallError;
+use crate::engine::event::event_for_component;
+use crate::event_store::{EventStore, Position, Recorded, StoreError};
+use crate::tenant::{Module, Tenant};
+
+/// Runs the projections of all tenants.
+pub struct Projector {
+    events: Arc<dyn EventStore>,
+    limits: ProjectLimits,
+    calls: EngineLimits,
+    slots: Semaphore,
+}
+
+/// Why a step made no progress. All of it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum StepError {
+    /// The feed cannot be read.
+    #[error(transparent)]
+    Feed(#[from] StoreError),
+    /// The documents cannot be written.
+    #[error(transparent)]
+    Documents(#[from] DocumentError),
+    /// The component failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// One projection of a module, on one line.
+#[derive(Clone, Copy)]
+struct Step<'a> {
+    tenant: &'a Tenant,
+    module: &'a Module,
+    name: &'a str,
+    declared: &'a Projection,
+    line: Line,
+}
+
+/// When a failing projection is tried again.
+struct Backoff {
+    failures: u32,
+    until: Instant,
+}
+
+impl Projector {
+    /// A projector that reads `events`.
+    #[must_use]
+    pub fn new(events: Arc<dyn EventStore>, limits: ProjectLimits, calls: EngineLimits) -> Self {
+        let slots = Semaphore::new(limits.tenants_at_once);
+        Self {
+            events,
+            limits,
+            calls,
+            slots,
+        }
+    }
+
+    /// Runs a tenant's projections until `stop` turns true or its sender is gone.
+    pub async fn run(self: Arc<Self>, tenant: Arc<Tenant>, mut stop: watch::Receiver<bool>) {
+        let mut last = loop {
+            match self.events.last_position(&tenant.id).await {
+                Ok(last) => break last,
+                Err(error) => tracing::error!(tenant = %tenant.id, %error, "cannot follow the feed"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.limits.backoff_max) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        };
+        let mut failing = HashMap::new();
+        loop {
+            last.mark_unchanged();
+            let pass = self.pass(Arc::clone(&tenant), failing);
+            failing = pass.await;
+            let retry = failing.values().map(|backoff: &Backoff| backoff.until).min();
+            let retry = retry.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
+            tokio::select! {
+                changed = last.changed() => if changed.is_err() { return },
+                () = tenant.changed.notified() => failing.clear(),
+                () = tokio::time::sleep_until(retry) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
+        }
+    }
+
+    /// Brings every projection as far as it goes, on a thread that may block.
+    async fn pass(
+        self: &Arc<Self>,
+        tenant: Arc<Tenant>,
+        failing: HashMap<String, Backoff>,
+    ) -> HashMap<String, Backoff> {
+        let Ok(_slot) = self.slots.acquire().await else {
+            return failing;
+        };
+        let projector = Arc::clone(self);
+        let pass = blocking::on_own_thread(move || async move {
+            let mut failing = failing;
+            while projector.round(&tenant, &mut failing).await {}
+            failing
+        });
+        pass.await.unwrap_or_default()
+    }
+
+    /// One batch for each projection that is behind; whether there is more to do.
+    async fn round(&self, tenant: &Tenant, failing: &mut HashMap<String, Backoff>) -> bool {
+        let _projecting = tenant.projecting.lock().await;
+        let generation = tenant.generation();
+        let mut more = false;
+        for module in generation.modules.values() {
+            for (name, declared) in &module.manifest.projections {
+                let step = Step {
+                    tenant,
+                    module,
+                    name,
+                    declared,
+                    line: Line::Live,
+                };
+                let key = step.key();
+                if failing
+                    .get(&key)
+                    .is_some_and(|backoff| backoff.until > Instant::now())
+                {
+                    continue;
+                }
+                match self.advance(step).await {
+                    Ok(moved) => {
+                        failing.remove(&key);
+                        more |= moved;
+                    }
+                    Err(error) => {
+                        self.failed(step, &error, failing.entry(key).or_insert_with(Backoff::first))
+                    }
+                }
+            }
+        }
+        more
+    }
+
+    fn failed(&self, step: Step<'_>, error: &StepError, backoff: &mut Backoff) {
+        let factor = 1_u32.checked_shl(backoff.failures).unwrap_or(u32::MAX);
+        let wait = self
+            .limits
+            .backoff_min
+            .saturating_mul(factor)
+            .min(self.limits.backoff_max);
+        backoff.failures = (backoff.failures + 1).min(16);
+        backoff.until = Instant::now() + wait;
+        let (release, projection, backtrace) = (&*step.module.release, step.name, backtrace(error));
+        tracing::error!(tenant = %step.tenant.id, release, projection, backtrace, "projection failed: {error}");
+        metrics::counter!("millwork_projection_failures_total", "projection" => step.key()).increment(1);
+        step.tenant.progress.failing(&step.key(), error.to_string());
+    }
+
+    /// Applies the next batch of the live line; whether there was one.
+    async fn advance(&self, step: Step<'_>) -> Result<bool, StepError> {
+        let key = step.key();
+        let (at, saved) = match step.tenant.progress.get(&key) {
+            Some(known) => known,
+            None => {
+                let start = step
+                    .checkpoint()
+                    .await?
+                    .map_or(0, |checkpoint| checkpoint.position);
+                step.tenant.progress.set(&key, start, Some(start));
+                (start, start)
+            }
+        };
+        let events = self
+            .events
+            .feed(&step.tenant.id, at, self.limits.batch_events_max)
+            .await?;
+        let Some(end) = events.last().map(|event| event.position) else {
+            return Ok(false);
+        };
+        let must_save = end - saved >= self.limits.checkpoint_every;
+        let wrote = self.apply(step, &events, end, must_save).await?;
+        step.tenant.progress.set(&key, end, wrote.then_some(end));
+        self.report_lag(step, end).await;
+        Ok(true)
+    }
+
+    /// Applies a batch and commits it with its checkpoint; whether there was anything to commit.
+    async fn apply(
+        &self,
+        step: Step<'_>,
+        events: &[Recorded],
+        end: Position,
+        must_save: bool,
+    ) -> Result<bool, StepError> {
+        let module = &step.module.manifest.name;
+        let wanted = events.iter().filter(|event| step.wants(event));
+        let wanted: Vec<_> = wanted.map(|event| event_for_component(event, module)).collect();
+        if wanted.is_empty() && !must_save {
+            return Ok(false);
+        }
+        let mut unit = step.tenant.documents.begin().await?;
+        if !wanted.is_empty() {
+            let writable = step.declared.collections.clone();
+            let access = Access::Project {
+                unit,
+                line: step.line,
+                writable,
+            };
+            let caller = step.tenant.caller();
+            let effects = step
+                .module
+                .effects(&caller.tenant, access, &step.tenant.cache, &self.calls);
+            let applied = step
+                .module
+                .component
+                .apply(Arc::clone(&caller.tenant), effects, step.name, &wanted)
+                .await?;
+            let lost = || CallError::Unavailable("the unit of work is gone".to_owned());
+            unit = applied.documents.into_unit().ok_or_else(lost)?;
+        }
+        unit.commit(Some(step.checkpoint_at(end))).await?;
+        metrics::counter!("millwork_projected_events_total").increment(wanted.len() as u64);
+        Ok(true)
+    }
+
+    async fn report_lag(&self, step: Step<'_>, at: Position) {
+        if let Ok(last) = self.events.last_position(&step.tenant.id).await {
+            let lag = last.borrow().saturating_sub(at);
+            let (tenant, projection) = (step.tenant.id.to_string(), step.key());
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a lag beyond 2^52 events is not shown exactly"
+            )]
+            metrics::gauge!("millwork_projection_lag_events", "tenant" => tenant, "projection" => projection)
+                .set(lag as f64);
+        }
+    }
+}
+
+impl Step<'_> {
+    /// The projection's name within the tenant: `invoicing.Invoices`.
+    fn key(&self) -> String {
+        key(&self.module.manifest.name, self.name)
+    }
+
+    fn wants(&self, event: &Recorded) -> bool {
+        let own = event.of.module == self.module.manifest.name;
+        self.declared
+            .events
+            .iter()
+            .any(|wanted| match wanted.split_once('.') {
+                Some((module, name)) => event.of.module == module && event.name == name,
+                None => own && event.name == *wanted,
+            })
+    }
+
+    fn checkpoint_at(&self, position: Position) -> Checkpoint {
+        Checkpoint {
+            projection: self.key(),
+            line: self.line,
+            version: self.declared.version,
+            position,
+        }
+    }
+
+    async fn checkpoint(&self) -> Result<Option<Checkpoint>, DocumentError> {
+        let all = self.tenant.documents.checkpoints(&self.key()).await?;
+        Ok(all.into_iter().find(|checkpoint| checkpoint.line == self.line))
+    }
+}
+
+impl Backoff {
+    fn first() -> Self {
+        Self {
+            failures: 0,
+            until: Instant::now(),
+        }
+    }
+}
+
+fn backtrace(error: &StepError) -> &str {
+    match error {
+        StepError::Call(CallError::Trap { backtrace, .. }) => backtrace,
+        _ => "",
+    }
+}
+
+/// A projection's name within its tenant: `invoicing.Invoices`.
+#[must_use]
+pub fn key(module: &str, projection: &str) -> String {
+    format!("{module}.{projection}")
+}

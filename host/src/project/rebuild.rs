@@ -1,0 +1,131 @@
+//! Read models built anew, in shadow collections, while the live ones go on serving.
+//!
+//! A rebuild fills the shadow from the first event until it has caught up; then, with the projector held still, it takes
+//! the last events and puts the shadow in the place of the live line. A crash before that leaves the live line as it was.
+
+use std::sync::Arc;
+
+use super::{Projector, Step, StepError};
+use crate::capability::documents::Line;
+use crate::event_store::Position;
+use crate::tenant::{Module, Tenant};
+
+impl Projector {
+    /// The projections of `module` whose read models were not made by the version that its manifest names.
+    ///
+    /// # Errors
+    /// [`StepError`] when the checkpoints cannot be read.
+    pub async fn outdated(&self, tenant: &Tenant, module: &Module) -> Result<Vec<String>, StepError> {
+        let mut outdated = Vec::new();
+        for (name, declared) in &module.manifest.projections {
+            let step = Step {
+                tenant,
+                module,
+                name,
+                declared,
+                line: Line::Live,
+            };
+            let made_by = step.checkpoint().await?.map(|checkpoint| checkpoint.version);
+            if made_by.is_some_and(|version| version != declared.version) {
+                outdated.push(name.clone());
+            }
+        }
+        Ok(outdated)
+    }
+
+    /// Fills the shadow of a projection from the first event until it has all that are there now. Blocks its thread
+    /// while the component computes.
+    ///
+    /// # Errors
+    /// [`StepError`]; the live line is as it was.
+    pub async fn fill_shadow(
+        &self,
+        tenant: &Tenant,
+        module: &Module,
+        projection: &str,
+    ) -> Result<(), StepError> {
+        let Some(declared) = module.manifest.projections.get(projection) else {
+            return Ok(());
+        };
+        let step = Step {
+            tenant,
+            module,
+            name: projection,
+            declared,
+            line: Line::Shadow,
+        };
+        let mut unit = tenant.documents.begin().await?;
+        unit.clear_shadow(&step.key(), &module.collections_of(projection))
+            .await?;
+        unit.commit(Some(step.checkpoint_at(0))).await?;
+        self.catch_up(step, 0).await.map(drop)
+    }
+
+    /// Takes the last events into the shadow and puts it in the place of the live line; gives its position. The caller
+    /// holds [`Tenant::projecting`], so that nothing else moves.
+    ///
+    /// # Errors
+    /// [`StepError`]; the live line is as it was.
+    pub async fn promote(
+        &self,
+        tenant: &Tenant,
+        module: &Module,
+        projection: &str,
+    ) -> Result<Position, StepError> {
+        let Some(declared) = module.manifest.projections.get(projection) else {
+            return Ok(0);
+        };
+        let step = Step {
+            tenant,
+            module,
+            name: projection,
+            declared,
+            line: Line::Shadow,
+        };
+        let filled = step
+            .checkpoint()
+            .await?
+            .map_or(0, |checkpoint| checkpoint.position);
+        let end = self.catch_up(step, filled).await?;
+        let mut unit = tenant.documents.begin().await?;
+        unit.promote_shadow(&step.key(), &module.collections_of(projection))
+            .await?;
+        let live = Step {
+            line: Line::Live,
+            ..step
+        };
+        unit.commit(Some(live.checkpoint_at(end))).await?;
+        tenant.progress.set(&step.key(), end, Some(end));
+        Ok(end)
+    }
+
+    /// Builds a projection's read models anew with the module that serves now.
+    ///
+    /// # Errors
+    /// [`StepError`]; the live line is as it was.
+    pub async fn rebuild(
+        &self,
+        tenant: &Tenant,
+        module: &Arc<Module>,
+        projection: &str,
+    ) -> Result<Position, StepError> {
+        self.fill_shadow(tenant, module, projection).await?;
+        let _still = tenant.projecting.lock().await;
+        self.promote(tenant, module, projection).await
+    }
+
+    /// Applies all events after `at`; gives the position reached.
+    async fn catch_up(&self, step: Step<'_>, mut at: Position) -> Result<Position, StepError> {
+        loop {
+            let events = self
+                .events
+                .feed(&step.tenant.id, at, self.limits.batch_events_max)
+                .await?;
+            let Some(end) = events.last().map(|event| event.position) else {
+                return Ok(at);
+            };
+            self.apply(step, &events, end, true).await?;
+            at = end;
+        }
+    }
+}

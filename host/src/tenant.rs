@@ -1,0 +1,144 @@
+//! A tenant as this host runs it: its documents, and the generation of modules that serves it.
+//!
+//! A [`Generation`] never changes. A swap replaces the pointer to it; whoever holds the old one keeps it to the end of
+//! what it started.
+
+pub mod module;
+pub mod routes;
+mod view;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use indexmap::IndexMap;
+use millwork_registry::id::TenantId;
+use millwork_registry::manifest::{Action, Method};
+use tokio::sync::{Mutex, Notify, Semaphore};
+
+pub use self::module::Module;
+pub use self::routes::Routed;
+use self::routes::Routes;
+use crate::capability::cache::Cache;
+use crate::capability::documents::Documents;
+use crate::engine::component::Caller;
+use crate::error::Error;
+use crate::project::Progress;
+
+/// One tenant. Shared by all that works for it.
+pub struct Tenant {
+    /// Its id.
+    pub id: TenantId,
+    /// Its documents.
+    pub documents: Arc<dyn Documents>,
+    /// The cache of the whole host; keys are made per tenant.
+    pub cache: Arc<dyn Cache>,
+    /// How far its projections have come.
+    pub progress: Progress,
+    /// Held by whoever changes the generation: one swap at a time.
+    pub swapping: Mutex<()>,
+    /// Held by the projector for one pass, and by a swap while it puts rebuilt read models in place.
+    pub projecting: Mutex<()>,
+    /// Wakes the projector when the generation has changed.
+    pub changed: Notify,
+    /// Permits for calls with effects outside projections.
+    pub effects: Arc<Semaphore>,
+    caller: Caller,
+    generation: ArcSwap<Generation>,
+}
+
+/// The modules that a tenant runs at one moment.
+pub struct Generation {
+    /// Counts the swaps of the tenant.
+    pub number: u64,
+    /// All modules enabled, by name.
+    pub modules: IndexMap<String, Arc<Module>>,
+    routes: Routes,
+}
+
+impl Tenant {
+    /// A tenant at the generation it was left with.
+    #[must_use]
+    pub fn new(
+        id: TenantId,
+        documents: Arc<dyn Documents>,
+        cache: Arc<dyn Cache>,
+        generation: Generation,
+        slow_calls_max: usize,
+    ) -> Self {
+        let caller = Caller {
+            tenant: Arc::from(id.as_str()),
+            slow: Arc::new(Semaphore::new(slow_calls_max)),
+        };
+        Self {
+            id,
+            documents,
+            cache,
+            progress: Progress::default(),
+            swapping: Mutex::new(()),
+            projecting: Mutex::new(()),
+            changed: Notify::new(),
+            effects: Arc::new(Semaphore::new(slow_calls_max)),
+            caller,
+            generation: ArcSwap::from_pointee(generation),
+        }
+    }
+
+    /// What it runs now. The answer stays as it is, whatever is swapped meanwhile.
+    #[must_use]
+    pub fn generation(&self) -> Arc<Generation> {
+        self.generation.load_full()
+    }
+
+    /// Puts another generation in place and gives the one before.
+    pub fn replace(&self, generation: Generation) -> Arc<Generation> {
+        let before = self.generation.swap(Arc::new(generation));
+        self.changed.notify_one();
+        before
+    }
+
+    /// For calls into components.
+    #[must_use]
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
+impl Generation {
+    /// A generation of these modules.
+    ///
+    /// # Errors
+    /// [`Error::Load`] when the routes of two modules clash.
+    pub fn new(number: u64, modules: IndexMap<String, Arc<Module>>) -> Result<Self, Error> {
+        let routes = Routes::new(modules.values())?;
+        Ok(Self {
+            number,
+            modules,
+            routes,
+        })
+    }
+
+    /// The action behind a method and a path below `/api/v1`.
+    #[must_use]
+    pub fn route(&self, method: Method, path: &str) -> Routed {
+        self.routes.find(method, path)
+    }
+
+    /// A module by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when it is not enabled.
+    pub fn module(&self, name: &str) -> Result<&Arc<Module>, Error> {
+        self.modules.get(name).ok_or_else(|| Error::NotFound {
+            what: "module".to_owned(),
+            id: name.to_owned(),
+        })
+    }
+}
+
+/// What a route leads to, for messages.
+#[must_use]
+pub fn action_name(action: &Action) -> &str {
+    match action {
+        Action::Command(name) | Action::View(name) | Action::Query(name) => name,
+    }
+}

@@ -1,0 +1,309 @@
+//! One module of a generation, made ready: its component linked, its schemas compiled, its collections known.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jsonschema::Validator;
+use millwork_registry::generation::Installation;
+use millwork_registry::manifest::{self, Action, Command, Manifest, Permission, Schema};
+use millwork_registry::release::Release;
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::capability::Budget;
+use crate::capability::cache::Cache;
+use crate::capability::cache::component::CacheCall;
+use crate::capability::documents::Collection;
+use crate::capability::documents::component::{Access, Collections, DocumentsCall};
+use crate::config::EngineLimits;
+use crate::engine::call::Effects;
+use crate::engine::{Component, Engine};
+use crate::error::{Error, Violation};
+
+/// Most violations that one answer lists.
+const VIOLATIONS_MAX: usize = 32;
+
+/// A module as a generation runs it.
+pub struct Module {
+    /// What it says about itself.
+    pub manifest: Manifest,
+    /// Name and version: `invoicing@1.0.0`.
+    pub release: Arc<str>,
+    /// The digest of its bytes, in hex: two releases never share cached states.
+    pub digest: Arc<str>,
+    /// Its code.
+    pub component: Arc<Component>,
+    /// The tenant's configuration of it, as JSON text.
+    pub config: Arc<str>,
+    /// Its collections, by name.
+    pub collections: Arc<Collections>,
+    commands: HashMap<String, Plan>,
+    events: HashMap<String, Option<Validator>>,
+    params: HashMap<String, Validator>,
+    /// Closed when the last user of this module lets go of it.
+    alive: watch::Sender<()>,
+}
+
+/// A command and where it belongs.
+pub struct Plan {
+    /// The aggregate it is for.
+    pub aggregate: String,
+    /// As the manifest declares it.
+    pub command: Command,
+    body: Option<Validator>,
+}
+
+impl Module {
+    /// Makes a release ready for one tenant. Blocks while it compiles what this machine has not compiled before.
+    ///
+    /// # Errors
+    /// [`Error::Load`] when the component or a schema cannot be used.
+    pub fn load(
+        engine: &Engine,
+        release: &Release,
+        installed: &Installation,
+        wasm: &[u8],
+    ) -> Result<Self, Error> {
+        let label: Arc<str> = Arc::from(format!("{}@{}", release.name, release.version));
+        let fail = |detail: String| Error::Load {
+            release: label.to_string(),
+            detail,
+        };
+        let manifest = release.manifest.clone();
+        let digest = release.digest.hex();
+        let component = engine
+            .load(Arc::clone(&label), digest, wasm)
+            .map_err(|error| fail(error.to_string()))?;
+        Ok(Self {
+            commands: plans(&manifest).map_err(fail)?,
+            events: event_validators(&manifest).map_err(fail)?,
+            params: param_validators(&manifest).map_err(fail)?,
+            collections: Arc::new(collections(&manifest)),
+            config: Arc::from(installed.config.to_string()),
+            component: Arc::new(component),
+            digest: Arc::from(digest),
+            release: label,
+            manifest,
+            alive: watch::Sender::new(()),
+        })
+    }
+
+    /// A command by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the module has no such command.
+    pub fn plan(&self, command: &str) -> Result<&Plan, Error> {
+        self.commands.get(command).ok_or_else(|| Error::NotFound {
+            what: "command".to_owned(),
+            id: command.to_owned(),
+        })
+    }
+
+    /// Checks data that the component wants to record.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn check_event(&self, name: &str, data: &str) -> Result<(), String> {
+        let validator = self
+            .events
+            .get(name)
+            .ok_or_else(|| format!("event {name} is not in the manifest"))?;
+        let data: Value =
+            serde_json::from_str(data).map_err(|error| format!("event {name} is no JSON: {error}"))?;
+        match validator {
+            Some(validator) => validator
+                .validate(&data)
+                .map_err(|error| format!("event {name}: {error}")),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks the parameters of a computed query.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when they do not fit.
+    pub fn check_params(&self, query: &str, params: &Value) -> Result<(), Error> {
+        self.params
+            .get(query)
+            .map_or(Ok(()), |validator| check(validator, params))
+    }
+
+    /// Names of the projections that write what a view or query reads.
+    #[must_use]
+    pub fn projections_behind(&self, action: &Action) -> Vec<&str> {
+        let manifest = &self.manifest;
+        let read: Vec<&String> = match action {
+            Action::Command(_) => Vec::new(),
+            Action::View(name) => manifest
+                .views
+                .get(name)
+                .map(|view| &view.collection)
+                .into_iter()
+                .collect(),
+            Action::Query(name) => manifest
+                .queries
+                .get(name)
+                .map(|query| &query.collections)
+                .into_iter()
+                .flatten()
+                .collect(),
+        };
+        let writes = |names: &[String]| read.iter().any(|collection| names.contains(collection));
+        let behind = manifest
+            .projections
+            .iter()
+            .filter(|(_, projection)| writes(&projection.collections));
+        behind.map(|(name, _)| name.as_str()).collect()
+    }
+
+    /// All its collections.
+    #[must_use]
+    pub fn all_collections(&self) -> Vec<Arc<Collection>> {
+        self.collections.values().cloned().collect()
+    }
+
+    /// The collections that one projection writes.
+    #[must_use]
+    pub fn collections_of(&self, projection: &str) -> Vec<Arc<Collection>> {
+        let names = self
+            .manifest
+            .projections
+            .get(projection)
+            .map(|declared| declared.collections.as_slice());
+        names
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|name| self.collections.get(name).cloned())
+            .collect()
+    }
+
+    /// The capabilities of one call, as far as the manifest asks for them.
+    #[must_use]
+    pub fn effects(
+        &self,
+        tenant: &str,
+        access: Access,
+        cache: &Arc<dyn Cache>,
+        limits: &EngineLimits,
+    ) -> Effects {
+        let budget = Arc::new(Budget::new(limits.host_calls_max, limits.returned_bytes_max));
+        let may = |permission: &Permission| self.manifest.permissions.contains(permission);
+        let access = if may(&Permission::Documents) {
+            access
+        } else {
+            Access::Denied("the manifest does not ask for documents")
+        };
+        let cache = may(&Permission::Cache).then(|| Arc::clone(cache));
+        Effects {
+            documents: DocumentsCall::new(access, Some(Arc::clone(&self.collections)), Arc::clone(&budget)),
+            cache: CacheCall::new(cache, tenant, &self.manifest.name, budget),
+        }
+    }
+
+    /// Ends when nobody uses this module any more.
+    #[must_use]
+    pub fn drained(&self) -> watch::Receiver<()> {
+        self.alive.subscribe()
+    }
+}
+
+impl Plan {
+    /// Checks a body.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] with every violation, up to a bound.
+    pub fn check_body(&self, data: &Value) -> Result<(), Error> {
+        match &self.body {
+            Some(validator) => check(validator, data),
+            None if data.as_object().is_some_and(|fields| !fields.is_empty()) => {
+                let message = "this command takes no body".to_owned();
+                Err(Error::Schema(vec![Violation {
+                    pointer: String::new(),
+                    code: "no-body".to_owned(),
+                    message,
+                }]))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn check(validator: &Validator, data: &Value) -> Result<(), Error> {
+    if validator.is_valid(data) {
+        return Ok(());
+    }
+    let violations = validator
+        .iter_errors(data)
+        .take(VIOLATIONS_MAX)
+        .map(|error| Violation {
+            pointer: error.instance_path().to_string(),
+            code: error.kind().keyword().to_owned(),
+            message: error.to_string(),
+        });
+    Err(Error::Schema(violations.collect()))
+}
+
+fn compile(of: &Manifest, schema: &Schema, what: &str) -> Result<Validator, String> {
+    manifest::compile(&of.schema_document(schema)).map_err(|error| format!("schema of {what}: {error}"))
+}
+
+fn plans(manifest: &Manifest) -> Result<HashMap<String, Plan>, String> {
+    let mut plans = HashMap::new();
+    for (aggregate, declared) in &manifest.aggregates {
+        for (name, command) in &declared.commands {
+            let body = command
+                .body
+                .as_ref()
+                .map(|schema| compile(manifest, schema, name))
+                .transpose()?;
+            plans.insert(
+                name.clone(),
+                Plan {
+                    aggregate: aggregate.clone(),
+                    command: command.clone(),
+                    body,
+                },
+            );
+        }
+    }
+    Ok(plans)
+}
+
+fn event_validators(manifest: &Manifest) -> Result<HashMap<String, Option<Validator>>, String> {
+    let declared = manifest
+        .aggregates
+        .values()
+        .flat_map(|aggregate| &aggregate.events);
+    declared
+        .map(|(name, schema)| {
+            let validator = schema
+                .as_ref()
+                .map(|schema| compile(manifest, schema, name))
+                .transpose()?;
+            Ok((name.clone(), validator))
+        })
+        .collect()
+}
+
+fn param_validators(manifest: &Manifest) -> Result<HashMap<String, Validator>, String> {
+    let declared = manifest
+        .queries
+        .iter()
+        .filter_map(|(name, query)| Some((name, query.params.as_ref()?)));
+    declared
+        .map(|(name, schema)| Ok((name.clone(), compile(manifest, schema, name)?)))
+        .collect()
+}
+
+fn collections(manifest: &Manifest) -> Collections {
+    let declared = manifest.collections.iter().map(|(name, declared)| {
+        let collection = Collection {
+            module: manifest.name.clone(),
+            name: name.clone(),
+            decimals: declared.decimals.clone(),
+            indexes: declared.indexes.clone(),
+        };
+        (name.clone(), Arc::new(collection))
+    });
+    declared.collect()
+}

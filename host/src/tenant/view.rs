@@ -1,0 +1,73 @@
+//! What a module's views give from its collections.
+
+use std::sync::Arc;
+
+use millwork_registry::id::TenantId;
+use millwork_registry::manifest::View;
+
+use super::Module;
+use crate::capability::documents::query::pick_fields;
+use crate::capability::documents::{Collection, Document, Documents};
+use crate::engine::CallError;
+use crate::error::Error;
+
+impl Module {
+    /// A view as the manifest declares it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn view(&self, name: &str) -> Result<&View, Error> {
+        let missing = || Error::NotFound {
+            what: "view".to_owned(),
+            id: format!("{}.{name}", self.manifest.name),
+        };
+        self.manifest.views.get(name).ok_or_else(missing)
+    }
+
+    /// A collection by name.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none.
+    pub fn collection(&self, name: &str) -> Result<&Arc<Collection>, Error> {
+        let missing = || Error::NotFound {
+            what: "collection".to_owned(),
+            id: name.to_owned(),
+        };
+        self.collections.get(name).ok_or_else(missing)
+    }
+
+    /// One document as a view gives it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such view, [`Error::Unavailable`] when the store fails.
+    pub async fn view_document(
+        &self,
+        documents: &dyn Documents,
+        view: &str,
+        id: &str,
+    ) -> Result<Option<Document>, Error> {
+        let declared = self.view(view)?;
+        let document = documents.get(self.collection(&declared.collection)?, id).await?;
+        Ok(document
+            .map(|document| pick_fields(document, &declared.fields))
+            .transpose()?)
+    }
+
+    /// A call that gave no answer: the log gets the cause, the caller a plain problem. `call` names what was called.
+    pub fn failed(&self, tenant: &TenantId, call: &str, error: CallError) -> Error {
+        let backtrace = if let CallError::Trap { backtrace, .. } = &error {
+            backtrace.as_str()
+        } else {
+            ""
+        };
+        let (release, code) = (&*self.release, error.code());
+        tracing::error!(%tenant, release, call, code, backtrace, "component failed: {error}");
+        let component = self.manifest.name.clone();
+        metrics::counter!("millwork_component_failures_total", "component" => component, "code" => code)
+            .increment(1);
+        Error::Component {
+            component: Arc::clone(&self.release),
+            source: error,
+        }
+    }
+}

@@ -1,12 +1,11 @@
-//! Points in time, as the host counts them and as people and documents write them.
+//! Points in time and days, as the host counts them and as people and documents write them.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use time::format_description::well_known::Rfc3339;
-pub use time::{Date, Duration};
-use time::{OffsetDateTime, UtcOffset};
+use time::{Month, OffsetDateTime, UtcOffset};
 
 use crate::trap::trap;
 
@@ -38,7 +37,7 @@ impl Timestamp {
     /// The day in UTC.
     #[must_use]
     pub fn date(self) -> Date {
-        self.utc().date()
+        Date(self.utc().date())
     }
 
     fn utc(self) -> OffsetDateTime {
@@ -46,6 +45,71 @@ impl Timestamp {
             Ok(time) => time,
             Err(error) => trap(format_args!("{} ms: {error}", self.0)),
         }
+    }
+}
+
+/// A day of the calendar, from year 0 to 9999; as text `2026-03-01` (RFC 3339), which sorts as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Date(time::Date);
+
+/// The text is no day of the form `2026-03-01`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a day of the form 2026-03-01")]
+pub struct NotADate;
+
+impl Date {
+    /// The day that comes so many days later; `None` after the year 9999.
+    #[must_use]
+    pub fn plus_days(self, days: u32) -> Option<Self> {
+        self.0
+            .checked_add(time::Duration::days(i64::from(days)))
+            .map(Self)
+    }
+
+    /// How many days this one comes after another; negative when it comes before.
+    #[must_use]
+    pub fn days_since(self, other: Self) -> i64 {
+        (self.0 - other.0).whole_days()
+    }
+}
+
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = self.0.to_calendar_date();
+        write!(f, "{year:04}-{:02}-{day:02}", u8::from(month))
+    }
+}
+
+impl FromStr for Date {
+    type Err = NotADate;
+
+    fn from_str(text: &str) -> Result<Self, NotADate> {
+        let mut parts = text.splitn(3, '-');
+        let year = digits(parts.next(), 4)?.parse::<i32>().map_err(|_| NotADate)?;
+        let month = digits(parts.next(), 2)?.parse::<u8>().map_err(|_| NotADate)?;
+        let day = digits(parts.next(), 2)?.parse::<u8>().map_err(|_| NotADate)?;
+        let month = Month::try_from(month).map_err(|_| NotADate)?;
+        time::Date::from_calendar_date(year, month, day)
+            .map(Self)
+            .map_err(|_| NotADate)
+    }
+}
+
+fn digits(part: Option<&str>, width: usize) -> Result<&str, NotADate> {
+    part.filter(|p| p.len() == width && p.bytes().all(|b| b.is_ascii_digit()))
+        .ok_or(NotADate)
+}
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Date {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(from)?;
+        text.parse().map_err(de::Error::custom)
     }
 }
 
@@ -125,6 +189,21 @@ mod tests {
     fn what_is_no_time_is_refused() {
         for text in ["", "2026-02-30T00:00:00Z", "2026-02-28", "1969-12-31T23:59:59Z"] {
             assert_eq!(text.parse::<Timestamp>(), Err(NotATime), "{text}");
+        }
+    }
+
+    #[test]
+    fn days_are_counted_over_months_and_leap_years() {
+        let day: Date = "2028-02-28".parse().unwrap();
+        assert_eq!(
+            day.plus_days(2).map(|d| d.to_string()).as_deref(),
+            Some("2028-03-01")
+        );
+        assert_eq!(day.days_since("2028-03-01".parse().unwrap()), -2);
+        assert_eq!("9999-12-31".parse::<Date>().unwrap().plus_days(1), None);
+        assert_eq!(serde_json::to_string(&day).unwrap(), "\"2028-02-28\"");
+        for text in ["", "2026-02-30", "2026-2-03", "2026-02-03T", "+026-02-03"] {
+            assert_eq!(text.parse::<Date>(), Err(NotADate), "{text}");
         }
     }
 }

@@ -99,7 +99,7 @@ pub(crate) mod cache {
 }
 
 pub(crate) mod documents {
-    use super::{BTreeMap, Map, Value, change, compare, matches, path, pick, world};
+    use super::{Map, Value, change, compare, matches, path, pick, world};
     pub(crate) use crate::bindings::lifecycle::millwork::documents::documents::{Error, Page, Query};
 
     fn object(json: &str) -> Result<Map<String, Value>, Error> {

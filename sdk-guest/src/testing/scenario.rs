@@ -186,21 +186,17 @@ impl<A: Aggregate> Scenario<A> {
             id: key.1.clone(),
         };
         let history = self.histories.get(key).map_or(&[] as &[_], Vec::as_slice);
+        let event = |(n, (name, data)): (usize, &(String, Value))| {
+            event((&key.0, &key.1), n as u64 + 1, self.now, name, &data.to_string())
+        };
+        let events: Vec<Event> = history.iter().enumerate().map(event).collect();
         let mut subject = Subject {
             of,
-            version: 0,
+            version: events.len() as u64,
             state: None,
         };
-        for (name, data) in history {
-            subject.version += 1;
-            let event = event(
-                (&key.0, &key.1),
-                subject.version,
-                self.now,
-                name,
-                &data.to_string(),
-            );
-            subject.state = Some(evolve(&subject, &[event]));
+        if !events.is_empty() {
+            subject.state = Some(evolve(&subject, &events));
         }
         subject
     }
@@ -227,6 +223,25 @@ impl<A: Aggregate> Scenario<A> {
         let recorded = self.recorded(R::NAME);
         assert_eq!(recorded, expected);
         self
+    }
+
+    /// The data of the one event of this name that the last command recorded.
+    ///
+    /// # Panics
+    /// When it recorded none or several.
+    #[track_caller]
+    #[must_use]
+    pub fn recorded_event(&self, name: &str) -> Value {
+        let mut found = self
+            .decision()
+            .events
+            .iter()
+            .filter(|e| e.name == name)
+            .map(|e| parse(&e.data));
+        match (found.next(), found.next()) {
+            (Some(data), None) => data,
+            other => fail(&format!("{name}: {other:?}")),
+        }
     }
 
     /// The last command succeeded and recorded nothing.

@@ -1,0 +1,148 @@
+//! What happens to invoices and to what clients owe. Recorded for ever: fields are added with a default, never renamed.
+
+use millwork_sdk::money::{Currency, Decimal};
+use millwork_sdk::timestamp::{Date, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::amounts::{Discount, Line, Rounding, Totals};
+
+/// The events of `Invoice`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all_fields = "camelCase")]
+pub enum Event {
+    /// A draft was started.
+    InvoiceCreated {
+        /// Who is to pay.
+        client_id: String,
+        /// As it was then; drafts follow later changes in the read model.
+        client_name: String,
+        /// Of all amounts.
+        currency: Currency,
+        /// Where tax is rounded, by the configuration then.
+        rounding: Rounding,
+    },
+    /// A line was added, with its amounts.
+    LineItemAdded(Line),
+    /// A line was taken away.
+    LineItemRemoved {
+        /// Which one.
+        line_id: String,
+    },
+    /// The discount of the invoice or of a line is another one.
+    DiscountApplied {
+        /// The line; the whole invoice when absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line_id: Option<String>,
+        /// What was asked for.
+        discount: Discount,
+        /// What it comes to, for a line; for an invoice that depends on later lines.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        line_discount: Option<Decimal>,
+    },
+    /// The invoice has its number and cannot change any more.
+    InvoiceFinalized(InvoiceFinalized),
+    /// Money was received.
+    PaymentRecorded(PaymentRecorded),
+    /// The invoice was taken back.
+    InvoiceVoided {
+        /// Who was to pay.
+        client_id: String,
+        /// Of `released`.
+        currency: Currency,
+        /// What is not owed any more; zero for a draft.
+        released: Decimal,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+}
+
+/// All that an invoice says beside its lines, frozen.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct InvoiceFinalized {
+    /// Without gaps within the year.
+    pub invoice_number: String,
+    /// Who is to pay.
+    pub client_id: String,
+    /// Name and billing address then.
+    pub bill_to: BillTo,
+    /// Of all amounts.
+    pub currency: Currency,
+    /// Where tax was rounded.
+    pub rounding: Rounding,
+    /// What the lines, discounts and taxes come to.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// When.
+    pub issued_at: Timestamp,
+    /// When it is to be paid.
+    pub due_date: Date,
+}
+
+/// The client as it stands on the invoice.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BillTo {
+    /// Name.
+    pub name: String,
+    /// Billing address, as the client module gave it.
+    pub address: Option<Value>,
+}
+
+/// Money received, and what is left to pay.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PaymentRecorded {
+    /// The caller's key, or a fresh id.
+    pub payment_id: String,
+    /// Who paid.
+    pub client_id: String,
+    /// Of the amounts.
+    pub currency: Currency,
+    /// Received.
+    pub amount: Decimal,
+    /// How.
+    pub method: String,
+    /// When it was received.
+    pub paid_at: Timestamp,
+    /// Received so far, with this.
+    pub amount_paid: Decimal,
+    /// Left to pay.
+    pub amount_due: Decimal,
+}
+
+/// The events of `ReceivablesAccount`.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all_fields = "camelCase")]
+pub enum AccountEvent {
+    /// The client owes more.
+    ReceivableRaised {
+        /// By which invoice.
+        invoice_id: String,
+        /// Of the amount.
+        currency: Currency,
+        /// How much more.
+        amount: Decimal,
+    },
+    /// The client has paid.
+    ReceivableSettled {
+        /// Which invoice.
+        invoice_id: String,
+        /// With which payment.
+        payment_id: String,
+        /// Of the amount.
+        currency: Currency,
+        /// How much less.
+        amount: Decimal,
+    },
+    /// An invoice was taken back.
+    ReceivableReleased {
+        /// Which one.
+        invoice_id: String,
+        /// Of the amount.
+        currency: Currency,
+        /// How much less.
+        amount: Decimal,
+    },
+}

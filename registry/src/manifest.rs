@@ -167,4 +167,4 @@ fn strict() -> serde_saphyr::Options {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,8 @@ use crate::manifest::{Manifest, Permission};
 
 /// The version of the manifest's format that this crate reads.
 const FORMAT: u32 = 1;
+/// Longest version, in bytes.
+const VERSION_BYTES_MAX: usize = 64;
 /// Longest description, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 300;
 /// Roles that the host defines for every module.
@@ -36,6 +38,12 @@ fn check_identity(manifest: &Manifest, problems: &mut Problems) {
     }
     if let Err(error) = check_name("component", &manifest.name) {
         problems.add("name", error);
+    }
+    let version = &manifest.version;
+    // Two versions that differ in build metadata only have no order, and a version is part of a file's name.
+    if !version.build.is_empty() || version.to_string().len() > VERSION_BYTES_MAX {
+        let rule = format!("must have no build metadata and be at most {VERSION_BYTES_MAX} bytes long");
+        problems.add("version", format_args!("{version} {rule}"));
     }
     if let Err(error) = check_name("publisher", &manifest.publisher) {
         problems.add("publisher", error);

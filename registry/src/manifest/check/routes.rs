@@ -90,7 +90,22 @@ fn check_command(manifest: &Manifest, place: &str, route: &Route, name: &str, pr
             format_args!("the path must hold {{id}}: {name} needs a target"),
         );
     }
-    check_parameters(manifest, place, route, command.body.as_ref(), problems);
+    // The path's parameters go into the body; a command without a schema takes none.
+    let takes = |parameter: &&str| {
+        command
+            .body
+            .as_ref()
+            .is_some_and(|body| accepts(manifest, body, parameter))
+    };
+    for parameter in route
+        .parameters()
+        .filter(|parameter| *parameter != "id" && !takes(parameter))
+    {
+        problems.add(
+            place,
+            format_args!("the body of {name} has no property for {{{parameter}}}"),
+        );
+    }
 }
 
 fn check_view(manifest: &Manifest, place: &str, route: &Route, name: &str, problems: &mut Problems) {
@@ -106,41 +121,26 @@ fn check_view(manifest: &Manifest, place: &str, route: &Route, name: &str, probl
 }
 
 fn check_query(manifest: &Manifest, place: &str, route: &Route, name: &str, problems: &mut Problems) {
-    match manifest.queries.get(name) {
-        Some(query) => {
-            let has_id = route.parameters().any(|parameter| parameter == "id");
-            if has_id && !accepts(manifest, query.params.as_ref(), "id") {
-                problems.add(place, format_args!("the schema of {name} has no property \"id\""));
-            }
-            check_parameters(manifest, place, route, query.params.as_ref(), problems);
-        }
-        None => problems.add(place, format_args!("there is no query {name:?}")),
-    }
-}
-
-/// Parameters of the path go into the body, so a body that refuses them would refuse every request.
-fn check_parameters(
-    manifest: &Manifest,
-    place: &str,
-    route: &Route,
-    body: Option<&Schema>,
-    problems: &mut Problems,
-) {
-    for parameter in route.parameters().filter(|parameter| *parameter != "id") {
-        if !accepts(manifest, body, parameter) {
-            problems.add(
-                place,
-                format_args!("the schema has no property {parameter:?} for the path's {{{parameter}}}"),
-            );
-        }
-    }
-}
-
-/// Whether an object with such a property can fit. Without a schema the path's parameters are all there is.
-fn accepts(manifest: &Manifest, schema: Option<&Schema>, property: &str) -> bool {
-    let Some(schema) = schema.map(|schema| manifest.resolved(schema)) else {
-        return true;
+    let Some(query) = manifest.queries.get(name) else {
+        return problems.add(place, format_args!("there is no query {name:?}"));
     };
+    let takes = |parameter: &&str| {
+        query
+            .params
+            .as_ref()
+            .is_none_or(|params| accepts(manifest, params, parameter))
+    };
+    for parameter in route.parameters().filter(|parameter| !takes(parameter)) {
+        problems.add(
+            place,
+            format_args!("the parameters of {name} have no property for {{{parameter}}}"),
+        );
+    }
+}
+
+/// Whether an object with such a property can fit; a schema that leaves further properties open takes any.
+fn accepts(manifest: &Manifest, schema: &Schema, property: &str) -> bool {
+    let schema = manifest.resolved(schema);
     let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
     !closed
         || schema

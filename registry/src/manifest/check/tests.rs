@@ -100,6 +100,10 @@ fn header() {
     + manifest: 2
     = manifest: format 2 is unknown, this host reads 1
 
+    - version: 1.0.0
+    + version: 1.0.0+build
+    = version: 1.0.0+build must have no build metadata and be at most 64 bytes long
+
     - publisher: millwork
     + publisher: Mill Work
     = publisher: publisher name "Mill Work" must start with a lowercase letter and hold only lowercase letters, digits and hyphens, 40 at most
@@ -393,7 +397,7 @@ fn routes() {
 
     - {lineId}
     + {line}
-    = routes.DELETE /invoices/{id}/line-items/{line}: the schema has no property "line" for the path's {line}
+    = routes.DELETE /invoices/{id}/line-items/{line}: the body of RemoveLineItem has no property for {line}
 
     - view InvoiceList\n
     + view Invoices\n
@@ -426,6 +430,10 @@ fn routes() {
     - GET /reports/aging
     + GET /invoices/{asOf}/finalize
     = routes.GET /invoices/{asOf}/finalize: must name its parameters as POST /invoices/{id}/finalize does
+
+    - query AgingReport
+    + query AgingReport\n  - POST /invoices/{id}/{what}: command FinalizeInvoice
+    = routes.POST /invoices/{id}/{what}: the body of FinalizeInvoice has no property for {what}
 
     - {lineId}
     + {id}

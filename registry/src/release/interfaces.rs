@@ -1,0 +1,165 @@
+//! Which interfaces a component may import, and which it must export.
+
+use semver::Version;
+
+use crate::Error;
+use crate::manifest::{Manifest, Permission};
+
+/// An interface of the host: what it is called, the newest version given, and what a manifest needs to import it.
+struct Given {
+    interface: &'static str,
+    version: Version,
+    permission: Option<Permission>,
+}
+
+/// The version of `millwork:*` interfaces.
+const V0_1: Version = Version::new(0, 1, 0);
+
+static GIVEN: [Given; 6] = [
+    Given {
+        interface: "millwork:module/types",
+        version: V0_1,
+        permission: None,
+    },
+    Given {
+        interface: "millwork:platform/log",
+        version: V0_1,
+        permission: None,
+    },
+    Given {
+        interface: "millwork:platform/clock",
+        version: V0_1,
+        permission: None,
+    },
+    Given {
+        interface: "millwork:platform/random",
+        version: V0_1,
+        permission: None,
+    },
+    Given {
+        interface: "millwork:documents/documents",
+        version: V0_1,
+        permission: Some(Permission::Documents),
+    },
+    Given {
+        interface: "millwork:cache/cache",
+        version: V0_1,
+        permission: Some(Permission::Cache),
+    },
+];
+
+/// WASI 0.2 that toolchains import without being asked: given to all, with no files, no arguments and no network behind.
+const WASI: [&str; 27] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
+pub(super) fn check_imports(imports: &[String], manifest: &Manifest) -> Result<(), Error> {
+    let refused: Vec<_> = imports
+        .iter()
+        .filter_map(|import| refusal(import, manifest))
+        .collect();
+    if refused.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::ImportsRefused(refused.join("; ")))
+    }
+}
+
+/// Why an import is refused, if it is.
+fn refusal(import: &str, manifest: &Manifest) -> Option<String> {
+    let unknown = || Some(format!("{import} is not known to this host"));
+    let Some((interface, version)) = versioned(import) else {
+        return unknown();
+    };
+    if WASI.contains(&interface) {
+        return if (version.major, version.minor) == (0, 2) {
+            None
+        } else {
+            unknown()
+        };
+    }
+    let Some(given) = GIVEN.iter().find(|given| given.interface == interface) else {
+        return unknown();
+    };
+    if !serves(&given.version, &version) {
+        return Some(format!(
+            "{import} is not known to this host, which gives {}",
+            given.version
+        ));
+    }
+    match &given.permission {
+        Some(needed) if !manifest.permissions.contains(needed) => {
+            Some(format!("{import} needs the permission {needed}"))
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn check_exports(exports: &[String], manifest: &Manifest) -> Result<(), Error> {
+    let needed = [
+        ("aggregates", !manifest.aggregates.is_empty()),
+        ("projections", !manifest.projections.is_empty()),
+        ("queries", !manifest.queries.is_empty()),
+    ];
+    let missing: Vec<_> = needed
+        .into_iter()
+        .filter(|(name, is_needed)| *is_needed && !exports.iter().any(|export| is_export(export, name)))
+        .map(|(name, _)| format!("millwork:module/{name}@{V0_1}"))
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::ExportsMissing(missing.join(", ")))
+    }
+}
+
+/// Whether the host can call this export as `millwork:module/<name>`.
+fn is_export(export: &str, name: &str) -> bool {
+    versioned(export).is_some_and(|(interface, version)| {
+        interface.strip_prefix("millwork:module/") == Some(name) && serves(&V0_1, &version)
+    })
+}
+
+/// `a:b/c@1.2.3` in its two parts.
+fn versioned(name: &str) -> Option<(&str, Version)> {
+    let (interface, version) = name.split_once('@')?;
+    Some((interface, Version::parse(version).ok()?))
+}
+
+/// Whether both sides understand each other: equal up to the minor version before 1.0, and nothing newer asked for.
+fn serves(given: &Version, asked: &Version) -> bool {
+    let track = |version: &Version| {
+        if version.major == 0 {
+            (0, version.minor)
+        } else {
+            (version.major, 0)
+        }
+    };
+    track(given) == track(asked) && asked <= given
+}

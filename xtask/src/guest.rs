@@ -6,6 +6,7 @@
 mod c;
 mod inputs;
 mod javascript;
+mod manifest;
 mod rust_toolchain;
 mod wit;
 
@@ -163,8 +164,8 @@ impl Guest {
             Language::C => encode(&c::module(workspace, &self.folder)?)?,
             Language::JavaScript => javascript::component(workspace, &self.folder)?,
         };
-        let manifest = fs::read(self.folder.join("plugin.yaml"))?;
-        write_if_new(&self.output, &with_manifest(component, &manifest))
+        let manifest = manifest::read(&self.folder)?;
+        write_if_new(&self.output, &with_manifest(component, manifest.as_bytes()))
     }
 }
 

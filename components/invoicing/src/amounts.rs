@@ -120,8 +120,7 @@ pub enum Rounding {
 }
 
 /// What an invoice comes to.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Totals {
     /// Lines before any discount.
     pub subtotal: Decimal,

@@ -5,7 +5,7 @@ use millwork_sdk::timestamp::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::amounts::{Discount, Line, Rounding, Totals};
+use crate::amounts::{Discount, Line, Rounding, Tax};
 
 /// The events of `Invoice`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -72,9 +72,16 @@ pub struct InvoiceFinalized {
     pub currency: Currency,
     /// Where tax was rounded.
     pub rounding: Rounding,
-    /// What the lines, discounts and taxes come to.
-    #[serde(flatten)]
-    pub totals: Totals,
+    /// See [`Totals::subtotal`](crate::amounts::Totals::subtotal).
+    pub subtotal: Decimal,
+    /// Discounts of lines and of the invoice.
+    pub discount_total: Decimal,
+    /// Per rate, lowest first.
+    pub taxes: Vec<Tax>,
+    /// All taxes.
+    pub tax_total: Decimal,
+    /// To pay.
+    pub grand_total: Decimal,
     /// When.
     pub issued_at: Timestamp,
     /// When it is to be paid.

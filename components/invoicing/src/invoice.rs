@@ -178,7 +178,7 @@ impl Aggregate for Invoice {
             }
             Event::InvoiceFinalized(finalized) => {
                 self.number = Some(finalized.invoice_number);
-                self.grand_total = finalized.totals.grand_total;
+                self.grand_total = finalized.grand_total;
                 self.status = Status::by_payment(Decimal::ZERO, self.grand_total);
             }
             Event::PaymentRecorded(paid) => {

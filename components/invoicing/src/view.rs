@@ -211,7 +211,13 @@ impl Document {
     }
 
     fn finalize(&mut self, finalized: InvoiceFinalized) {
-        self.set_totals(finalized.totals);
+        self.set_totals(Totals {
+            subtotal: finalized.subtotal,
+            discount_total: finalized.discount_total,
+            taxes: finalized.taxes,
+            tax_total: finalized.tax_total,
+            grand_total: finalized.grand_total,
+        });
         self.amount_due = self.grand_total;
         self.status = Status::by_payment(self.amount_paid, self.amount_due);
         self.paid_at = (self.status == Status::Paid).then_some(finalized.issued_at);

@@ -136,7 +136,11 @@ impl Invoice {
             },
             currency,
             rounding: self.rounding,
-            totals,
+            subtotal: totals.subtotal,
+            discount_total: totals.discount_total,
+            taxes: totals.taxes,
+            tax_total: totals.tax_total,
+            grand_total: totals.grand_total,
             issued_at: ctx.now(),
             due_date,
         };

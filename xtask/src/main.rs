@@ -57,7 +57,6 @@ fn start() -> Result<()> {
         "test" => test::test(&workspace, &rest),
         "check" => check::check(&workspace),
         "bench" => bench::bench(&workspace, &rest),
-        run::ANNOUNCE => run::announce(&rest),
         "help" | "--help" | "-h" => {
             println!("{HELP}");
             Ok(())

@@ -7,6 +7,9 @@ use crate::guest;
 use crate::shell::{run, say};
 use crate::workspace::Workspace;
 
+/// All but the tasks, which have a profile of their own.
+const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
 /// Builds the host and all components, then runs `cargo test` with `filters` added to its arguments.
 ///
 /// The tests are told by `MILLWORK_COMPONENTS` where the components are and by `MILLWORK_BIN` where the host is. A
@@ -21,21 +24,10 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
     // Both at once: the features of what they share are then the same, and it is compiled once.
     run(workspace
         .cargo()
-        .args(["build", "--release", "--workspace", "--bins", "--tests"]))?;
+        .args(["build", "--release", "--bins", "--tests"])
+        .args(EVERYTHING))?;
     say("running the tests");
-    let mut cargo = workspace.cargo();
-    cargo.args(["test", "--release", "--no-fail-fast"]);
-    if !filters
-        .iter()
-        .any(|filter| filter == "-p" || filter.starts_with("--package"))
-    {
-        cargo.arg("--workspace");
-    }
-    cargo.args(filters);
-    cargo
-        .env("MILLWORK_COMPONENTS", workspace.components())
-        .env("MILLWORK_BIN", workspace.millwork());
-    let outcome = run(&mut cargo);
+    let outcome = run_tests(workspace, filters);
     say(if outcome.is_ok() {
         "all tests that were run passed"
     } else {
@@ -50,4 +42,25 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
         );
     }
     outcome
+}
+
+fn run_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
+    if filters.is_empty() {
+        run(workspace
+            .cargo()
+            .args(["test", "--profile", "xtask", "--package", "xtask"]))?;
+    }
+    let mut cargo = workspace.cargo();
+    cargo.args(["test", "--release", "--no-fail-fast"]);
+    if !filters
+        .iter()
+        .any(|filter| filter == "-p" || filter.starts_with("--package"))
+    {
+        cargo.args(EVERYTHING);
+    }
+    cargo.args(filters);
+    cargo
+        .env("MILLWORK_COMPONENTS", workspace.components())
+        .env("MILLWORK_BIN", workspace.millwork());
+    run(&mut cargo)
 }

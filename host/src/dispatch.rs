@@ -162,12 +162,15 @@ impl Dispatcher {
         let settling = self.states.expect(tenant, job, &seen, &outcome);
         drop(lane);
         match queued.await {
+            // Another request with the same key was faster: what this one decided was not recorded.
+            Ok(appended) if appended.replayed => Ok(Attempt::Done(job.executed(appended))),
             Ok(appended) => {
-                settling.durable(&self.events, tenant, job, &outcome);
+                settling.durable();
+                self.states.snapshot(tenant, job, &outcome);
                 Ok(Attempt::Done(job.executed(appended)))
             }
             Err(error) => {
-                settling.failed(&self.states);
+                drop(settling);
                 self.states.forget_seen(tenant, job, &seen);
                 after(error)
             }

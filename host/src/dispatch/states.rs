@@ -54,12 +54,15 @@ pub(super) struct States {
     snapshot_every: u64,
 }
 
-/// An append under way: tells [`States`] how it ended. Dropped without a word (the caller went away), the entries stay;
-/// if they are wrong, the store's version check says so to the next command.
+/// An append under way. Unless it is told that the append is durable, it forgets the states that the append would have
+/// led to: it has failed, was a repetition, or nobody waited for its end.
 pub(super) struct Settling {
+    cache: Cache<String, State>,
+    numbers: Cache<String, u64>,
     keys: Vec<String>,
     sequences: Vec<String>,
-    snapshot_every: u64,
+    durable: bool,
+    /// Dropped last: whoever waits for the end finds the states forgotten.
     _over: watch::Sender<()>,
 }
 
@@ -82,7 +85,20 @@ impl States {
         }
     }
 
-    /// The newest state known.
+    /// The newest state known. Outside the aggregate's lane another command may be about to change it.
+    pub(super) async fn peek(
+        &self,
+        tenant: &Tenant,
+        module: &Arc<Module>,
+        of: &Subject,
+    ) -> Result<State, Error> {
+        match self.known(&key(tenant, module, of)) {
+            Some(state) => Ok(state),
+            None => self.load(tenant, module, of).await,
+        }
+    }
+
+    /// The newest state known, and kept. Only inside the aggregate's lane, so that nothing older takes its place.
     pub(super) async fn get(
         &self,
         tenant: &Tenant,
@@ -90,8 +106,7 @@ impl States {
         of: &Subject,
     ) -> Result<State, Error> {
         let key = key(tenant, module, of);
-        if let Some(mut state) = self.cache.get(&key) {
-            state.pending = state.pending.filter(|pending| !pending.is_over());
+        if let Some(state) = self.known(&key) {
             return Ok(state);
         }
         let state = self.load(tenant, module, of).await?;
@@ -99,6 +114,12 @@ impl States {
             self.cache.insert(key, state.clone());
         }
         Ok(state)
+    }
+
+    fn known(&self, key: &str) -> Option<State> {
+        let mut state = self.cache.get(key)?;
+        state.pending = state.pending.filter(|pending| !pending.is_over());
+        Some(state)
     }
 
     /// From the newest snapshot and the events after it.
@@ -164,10 +185,29 @@ impl States {
             sequences.push(key);
         }
         Settling {
+            cache: self.cache.clone(),
+            numbers: self.numbers.clone(),
             keys,
             sequences,
-            snapshot_every: self.snapshot_every,
+            durable: false,
             _over: over,
+        }
+    }
+
+    /// Keeps snapshots of aggregates that an append has brought far since their last.
+    pub(super) fn snapshot(&self, tenant: &Tenant, job: &Job, outcome: &Outcome) {
+        for (subject, version, state) in &outcome.states {
+            let recorded = outcome.events_of(subject);
+            if version / self.snapshot_every > (version - recorded) / self.snapshot_every {
+                let aggregate = job.module.manifest.aggregates.get(&subject.aggregate);
+                let state_version = aggregate.map_or(1, |aggregate| aggregate.state_version);
+                let snapshot = Snapshot {
+                    version: *version,
+                    state_version,
+                    state: Arc::clone(state),
+                };
+                self.events.keep_snapshot(&tenant.id, subject, snapshot);
+            }
         }
     }
 
@@ -186,29 +226,18 @@ impl States {
 }
 
 impl Settling {
-    /// The append is durable: keeps snapshots of aggregates that have come far since their last.
-    pub(super) fn durable(self, events: &Arc<dyn EventStore>, tenant: &Tenant, job: &Job, outcome: &Outcome) {
-        for (subject, version, state) in &outcome.states {
-            let recorded = outcome.events_of(subject);
-            if version / self.snapshot_every > (version - recorded) / self.snapshot_every {
-                let aggregate = job.module.manifest.aggregates.get(&subject.aggregate);
-                let state_version = aggregate.map_or(1, |aggregate| aggregate.state_version);
-                let snapshot = Snapshot {
-                    version: *version,
-                    state_version,
-                    state: Arc::clone(state),
-                };
-                events.keep_snapshot(&tenant.id, subject, snapshot);
-            }
-        }
+    /// The append is durable, and so are the states that it has led to.
+    pub(super) fn durable(mut self) {
+        self.durable = true;
     }
+}
 
-    /// The append has failed: the states it would have led to are forgotten.
-    pub(super) fn failed(self, states: &States) {
-        self.keys.iter().for_each(|key| states.cache.invalidate(key));
-        self.sequences
-            .iter()
-            .for_each(|key| states.numbers.invalidate(key));
+impl Drop for Settling {
+    fn drop(&mut self) {
+        if !self.durable {
+            self.keys.iter().for_each(|key| self.cache.invalidate(key));
+            self.sequences.iter().for_each(|key| self.numbers.invalidate(key));
+        }
     }
 }
 

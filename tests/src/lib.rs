@@ -1,1 +1,10 @@
-//! x
+//! What the tests and the bench share: a host as a process of its own ([`server`]), and a client for it ([`client`]).
+//!
+//! Made for tests: whatever does not go as it must ends the caller with a message.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
+
+pub mod artifacts;
+pub mod client;
+pub mod poll;
+pub mod server;

@@ -1,0 +1,241 @@
+//! The host as a process of its own, on a free port and in a folder of its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use millwork_host::http::token::{Claims, Keys};
+use millwork_registry::id::TenantId;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::artifacts;
+use crate::client::Client;
+
+/// What the host prints before its address once it is ready.
+const READY: &str = "Millwork is ready at ";
+const LOG: &str = "log";
+
+/// How a host is to be started.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// Whether the tenant `demo` is set up with every component.
+    pub demo: bool,
+    /// The components for that.
+    pub components: PathBuf,
+    /// The log's filter.
+    pub log: String,
+}
+
+/// A running host. Dropped, it is killed and its folder removed.
+pub struct Server {
+    child: Option<Child>,
+    url: String,
+    folder: TempDir,
+    setup: Setup,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { demo: true, components: artifacts::components(), log: "info".to_owned() }
+    }
+}
+
+impl Server {
+    /// A host with the tenant `demo` and every module.
+    #[must_use]
+    pub fn demo() -> Self {
+        Self::start(Setup::default())
+    }
+
+    /// A host without tenants.
+    #[must_use]
+    pub fn bare() -> Self {
+        Self::start(Setup { demo: false, ..Setup::default() })
+    }
+
+    /// A host that is ready.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start(setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the host");
+        let mut server = Self { child: None, url: String::new(), folder, setup };
+        server.run();
+        server
+    }
+
+    /// Where it listens: `http://127.0.0.1:<port>`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The number of its process.
+    ///
+    /// # Panics
+    /// When it does not run.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().expect("the host runs").id()
+    }
+
+    /// All that it has logged, over all starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join(LOG)).unwrap_or_default()
+    }
+
+    /// The admin of the tenant `demo`, with the token that the host wrote.
+    #[must_use]
+    pub fn admin(&self) -> Client {
+        let token = fs::read_to_string(self.data().join("demo-token")).expect("the demo's token");
+        Client::new(&self.url, Some(&token))
+    }
+
+    /// The operator, with the token that the host wrote.
+    #[must_use]
+    pub fn operator(&self) -> Client {
+        let token = fs::read_to_string(self.data().join("operator-token")).expect("the operator's token");
+        Client::new(&self.url, Some(&token))
+    }
+
+    /// Somebody with these roles, in a tenant or without one.
+    #[must_use]
+    pub fn somebody(&self, tenant: Option<&str>, roles: &[&str]) -> Client {
+        Client::new(&self.url, Some(&self.token(tenant, roles, now_seconds(), 3_600)))
+    }
+
+    /// A token that the host's key signs; `issued` in seconds since 1970.
+    ///
+    /// # Panics
+    /// When the key cannot be read.
+    #[must_use]
+    pub fn token(&self, tenant: Option<&str>, roles: &[&str], issued: u64, ttl_seconds: u64) -> String {
+        let tenant = tenant.map(|name| TenantId::new(name).expect("a tenant's name"));
+        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let claims = Claims::new("tester", tenant, roles, issued, ttl_seconds);
+        Keys::read(&self.data()).expect("the host's key").sign(&claims).expect("a signature")
+    }
+
+    /// A new tenant with these modules in their newest versions, and its admin. Those before must come first.
+    pub fn tenant(&self, name: &str, modules: &[&str]) -> Client {
+        let operator = self.operator();
+        let _ = operator.post("/admin/v1/tenants", &json!({ "id": name })).done();
+        for module in modules {
+            let _ = operator.put(&format!("/admin/v1/tenants/{name}/modules/{module}"), &json!({})).done();
+        }
+        self.somebody(Some(name), &["admin"])
+    }
+
+    /// Publishes a component.
+    pub fn publish(&self, wasm: Vec<u8>) -> crate::client::Reply {
+        self.operator().ask("POST", "/admin/v1/registry/releases").bytes("application/wasm", wasm).send()
+    }
+
+    /// Ends it as a power loss would: SIGKILL.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().expect("the host runs");
+        child.kill().expect("it can be killed");
+        child.wait().expect("it ends");
+    }
+
+    /// Asks it to end, and waits until it has: SIGTERM.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn stop(&mut self) -> ExitStatus {
+        let mut child = self.child.take().expect("the host runs");
+        signal_term(child.id());
+        child.wait().expect("it ends")
+    }
+
+    /// Starts it again on the same data, on another port. Clients must be made anew.
+    ///
+    /// # Panics
+    /// When it runs, or does not start.
+    pub fn run(&mut self) {
+        assert!(self.child.is_none(), "the host runs already");
+        let log = self.folder.path().join(LOG);
+        let log = File::options().create(true).append(true).open(log).expect("a file for the log");
+        let mut serve = Command::new(artifacts::program());
+        serve.arg("serve").arg("--data").arg(self.data()).args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
+        serve.arg("--components").arg(&self.setup.components).env("MILLWORK_LOG", &self.setup.log);
+        if self.setup.demo {
+            serve.arg("--demo");
+        }
+        let mut child = serve
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", artifacts::program().display()));
+        let url = ready(&mut child);
+        self.child = Some(child);
+        self.url = url.unwrap_or_else(|| panic!("the host did not start:\n{}", self.log()));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            // It may have ended by itself, which is what the test has found already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the host's log ---\n{}", last_lines(&self.log(), 60));
+        }
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Sends SIGTERM to a process that the caller started.
+///
+/// # Panics
+/// When there is no shell.
+pub fn signal_term(pid: u32) {
+    let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status();
+    assert!(sent.expect("sh").success(), "SIGTERM could not be sent");
+}
+
+/// The folder where a component of the tests can be laid for one host alone.
+#[must_use]
+pub fn folder_with(components: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().expect("a folder for components");
+    for (name, wasm) in components {
+        fs::write(Path::new(folder.path()).join(format!("{name}.wasm")), wasm).expect("a component");
+    }
+    folder
+}
+
+/// The address that the host prints once it is ready; nothing when it ends before.
+fn ready(child: &mut Child) -> Option<String> {
+    let mut lines = BufReader::new(child.stdout.take()?).lines();
+    let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(READY));
+    // What follows is read and dropped, so that the host never waits for its reader.
+    std::thread::spawn(move || lines.for_each(drop));
+    line?.split_once(READY).map(|(_, url)| url.trim().to_owned())
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
+}

@@ -1,9 +1,9 @@
 //! What every backend of a capability must do. A case is written once and runs on each backend; the embedded ones are
 //! the model. What only one backend promises stands in a file with its name.
 
-mod events;
-mod documents;
 mod cache;
+mod documents;
+mod events;
 
 use millwork_registry::id::TenantId;
 

@@ -6,6 +6,7 @@
 mod append;
 mod check;
 mod read;
+mod rows;
 mod schema;
 mod writer;
 
@@ -20,7 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::append::Tenants;
 use self::schema::TenantKey;
-use self::writer::{Positions, Request, Writer};
+use self::writer::{Pace, Positions, Request, Writer};
 use super::{
     Append, AppendOutcome, Appended, EventStore, Journalled, Origin, Position, Recorded, Snapshot,
     StoreError, Subject,
@@ -73,6 +74,7 @@ impl SqliteEvents {
             positions: Arc::clone(&positions),
             batch_max,
             tenants: Tenants::default(),
+            pace: Pace::default(),
         };
         let thread = std::thread::Builder::new()
             .name("event-writer".to_owned())

@@ -3,9 +3,9 @@
 mod filters;
 mod malformed;
 mod pages;
-mod updates;
-mod units;
 mod shadow;
+mod units;
+mod updates;
 
 use std::sync::Arc;
 
@@ -35,17 +35,29 @@ impl Sqlite {
 async fn start_sqlite() -> Sqlite {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteDocuments::new(folder.path(), SqliteDocumentsLimits { readers_max: 2 });
-    Sqlite { store, _folder: folder }
+    Sqlite {
+        store,
+        _folder: folder,
+    }
 }
 
 /// Invoices, with decimals and indexes.
 fn invoices() -> Arc<Collection> {
-    let indexes = [&["status", "due"] as &[_], &["total"], &["customer.name"], &["n"], &["due"]];
+    let indexes = [
+        &["status", "due"] as &[_],
+        &["total"],
+        &["customer.name"],
+        &["n"],
+        &["due"],
+    ];
     Arc::new(Collection {
         module: "sales".to_owned(),
         name: "invoices".to_owned(),
         decimals: ["total", "lines.price"].map(str::to_owned).to_vec(),
-        indexes: indexes.iter().map(|fields| fields.iter().map(|field| (*field).to_owned()).collect()).collect(),
+        indexes: indexes
+            .iter()
+            .map(|fields| fields.iter().map(|field| (*field).to_owned()).collect())
+            .collect(),
     })
 }
 
@@ -53,7 +65,12 @@ fn invoices() -> Arc<Collection> {
 fn plain() -> Arc<Collection> {
     let of = invoices();
     let (module, decimals) = (of.module.clone(), of.decimals.clone());
-    Arc::new(Collection { module, name: "plain".to_owned(), decimals, indexes: Vec::new() })
+    Arc::new(Collection {
+        module,
+        name: "plain".to_owned(),
+        decimals,
+        indexes: Vec::new(),
+    })
 }
 
 async fn open(store: &dyn DocumentStore) -> Arc<dyn Documents> {
@@ -92,7 +109,11 @@ fn find(filter: Value) -> Find {
 }
 
 fn sorted(filter: Value, sort: &str, limit: u32) -> Find {
-    Find { sort: Sort::parse_text(sort).unwrap(), limit, ..find(filter) }
+    Find {
+        sort: Sort::parse_text(sort).unwrap(),
+        limit,
+        ..find(filter)
+    }
 }
 
 fn change(json: Value) -> Change {
@@ -100,11 +121,17 @@ fn change(json: Value) -> Change {
 }
 
 fn ids(page: &Page) -> Vec<String> {
-    page.documents.iter().map(|document| document["_id"].as_str().unwrap().to_owned()).collect()
+    page.documents
+        .iter()
+        .map(|document| document["_id"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 async fn found(documents: &dyn Documents, of: &Collection, find: &Find) -> Vec<String> {
-    ids(&documents.find(of, find).await.unwrap_or_else(|error| panic!("{}: {error}", find.filter.as_json())))
+    ids(&documents
+        .find(of, find)
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", find.filter.as_json())))
 }
 
 async fn get(documents: &dyn Documents, id: &str) -> Option<Value> {

@@ -2,8 +2,8 @@
 
 mod append;
 mod conditions;
-mod reads;
 mod races;
+mod reads;
 mod sqlite;
 
 use std::sync::Arc;
@@ -30,24 +30,41 @@ impl Sqlite {
 
 async fn start_sqlite() -> Sqlite {
     let folder = tempfile::tempdir().unwrap();
-    Sqlite { store: open_sqlite(&folder), folder }
+    Sqlite {
+        store: open_sqlite(&folder),
+        folder,
+    }
 }
 
 fn open_sqlite(folder: &TempDir) -> SqliteEvents {
-    let limits = SqliteEventsLimits { queue_max: 1_000, batch_max: 100, readers_max: 4 };
+    let limits = SqliteEventsLimits {
+        queue_max: 1_000,
+        batch_max: 100,
+        readers_max: 4,
+    };
     SqliteEvents::open(&folder.path().join("events.db"), &limits).unwrap()
 }
 
 fn account(id: &str) -> Subject {
-    Subject { module: "bank".to_owned(), aggregate: "account".to_owned(), id: id.to_owned() }
+    Subject {
+        module: "bank".to_owned(),
+        aggregate: "account".to_owned(),
+        id: id.to_owned(),
+    }
 }
 
 fn claim(value: &str) -> Claim {
-    Claim { name: "iban".to_owned(), value: value.to_owned() }
+    Claim {
+        name: "iban".to_owned(),
+        value: value.to_owned(),
+    }
 }
 
 fn number(sequence: &str, number: u64) -> NumberTaken {
-    NumberTaken { sequence: sequence.to_owned(), number }
+    NumberTaken {
+        sequence: sequence.to_owned(),
+        number,
+    }
 }
 
 /// An append in the making: a command on one account of tenant `a`.
@@ -95,7 +112,12 @@ impl Draft {
 
     fn event_of(mut self, of: Subject, name: &str) -> Self {
         let id = format!("{}/{}", self.0.command.id, self.0.events.len());
-        self.0.events.push(NewEvent { id, of, name: name.to_owned(), data: format!("{{\"name\":\"{name}\"}}").into() });
+        self.0.events.push(NewEvent {
+            id,
+            of,
+            name: name.to_owned(),
+            data: format!("{{\"name\":\"{name}\"}}").into(),
+        });
         self
     }
 
@@ -110,7 +132,9 @@ impl Draft {
 
     async fn must_append(self, store: &dyn EventStore) -> Appended {
         let id = self.0.command.id.clone();
-        self.append(store).await.unwrap_or_else(|error| panic!("{id}: {error}"))
+        self.append(store)
+            .await
+            .unwrap_or_else(|error| panic!("{id}: {error}"))
     }
 }
 

@@ -12,6 +12,8 @@ use super::{Cache, CacheError};
 
 /// What an entry costs beside its key and value, in bytes; an estimate.
 const ENTRY_BYTES: usize = 128;
+/// Nothing is kept longer; a later point in time might not exist.
+const TTL_MAX: Duration = Duration::from_hours(24 * 3_650);
 
 /// See the module.
 pub struct MemoryCache {
@@ -21,25 +23,25 @@ pub struct MemoryCache {
 #[derive(Clone)]
 struct Entry {
     value: Bytes,
-    /// `None` keeps the time that the entry before it had left.
-    ttl: Option<Duration>,
+    /// A point in time rather than a duration: who changes a counter keeps it, however long the change takes.
+    until: Instant,
 }
 
-struct OwnTtl;
+struct Until;
 
-impl Expiry<String, Entry> for OwnTtl {
-    fn expire_after_create(&self, _: &String, entry: &Entry, _: Instant) -> Option<Duration> {
-        entry.ttl
+impl Expiry<String, Entry> for Until {
+    fn expire_after_create(&self, _: &String, entry: &Entry, now: Instant) -> Option<Duration> {
+        Some(entry.until.saturating_duration_since(now))
     }
 
     fn expire_after_update(
         &self,
         _: &String,
         entry: &Entry,
-        _: Instant,
-        left: Option<Duration>,
+        now: Instant,
+        _: Option<Duration>,
     ) -> Option<Duration> {
-        entry.ttl.or(left)
+        Some(entry.until.saturating_duration_since(now))
     }
 }
 
@@ -54,7 +56,7 @@ impl MemoryCache {
             entries: Moka::builder()
                 .max_capacity(bytes_max)
                 .weigher(weight)
-                .expire_after(OwnTtl)
+                .expire_after(Until)
                 .build(),
         }
     }
@@ -71,7 +73,7 @@ impl Cache for MemoryCache {
             key.to_owned(),
             Entry {
                 value,
-                ttl: Some(ttl),
+                until: after(Instant::now(), ttl),
             },
         );
         Ok(())
@@ -90,17 +92,25 @@ impl Cache for MemoryCache {
     async fn add(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError> {
         let mut sum = by;
         self.entries.entry(key.to_owned()).and_compute_with(|entry| {
-            let counter = entry.and_then(|entry| counter(&entry.into_value().value));
+            let now = Instant::now();
+            let before = entry
+                .map(moka::Entry::into_value)
+                .filter(|entry| entry.until > now);
+            let counter = before.and_then(|entry| Some((counter(&entry.value)?, entry.until)));
+            let (start, until) = counter.unwrap_or((0, after(now, ttl)));
             // A counter that would pass the bounds of its type stays there.
-            sum = counter.unwrap_or(0).saturating_add(by);
-            let ttl = if counter.is_some() { None } else { Some(ttl) };
+            sum = start.saturating_add(by);
             Op::Put(Entry {
                 value: Bytes::from(sum.to_string()),
-                ttl,
+                until,
             })
         });
         Ok(sum)
     }
+}
+
+fn after(now: Instant, ttl: Duration) -> Instant {
+    now + ttl.min(TTL_MAX)
 }
 
 fn counter(value: &Bytes) -> Option<i64> {

@@ -2,17 +2,13 @@
 //! refused append leaves the others of its batch intact.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use millwork_registry::id::TenantId;
 use rusqlite::{Connection, OptionalExtension};
 
-use super::super::{
-    Append, AppendError, Appended, Claim, Journalled, NumberTaken, Origin, Position, Recorded, Snapshot,
-    StoreError, Subject,
-};
+use super::super::{Append, AppendError, Appended, Claim, NumberTaken, Position, StoreError, Subject};
 use super::read;
-use super::schema::{TenantKey, to_sql};
+use super::schema::TenantKey;
 
 /// Tenants that the writer remembers; beyond that it starts to learn them again.
 const TENANTS_REMEMBERED: usize = 10_000;
@@ -24,10 +20,13 @@ pub(super) type Outcome = Result<Appended, AppendError>;
 #[derive(Default)]
 pub(super) struct Tenants(HashMap<TenantId, Tenant>);
 
+/// A tenant within the transaction.
 #[derive(Clone, Copy)]
-struct Tenant {
-    key: TenantKey,
-    position: Position,
+pub(super) struct Tenant {
+    /// Its number in the file.
+    pub(super) key: TenantKey,
+    /// Its last position.
+    pub(super) position: Position,
 }
 
 impl Tenants {
@@ -37,7 +36,7 @@ impl Tenants {
     }
 
     /// The tenant, made when it is new.
-    fn get(&mut self, db: &Connection, id: &TenantId) -> rusqlite::Result<&mut Tenant> {
+    pub(super) fn get(&mut self, db: &Connection, id: &TenantId) -> rusqlite::Result<&mut Tenant> {
         if self.0.len() >= TENANTS_REMEMBERED && !self.0.contains_key(id) {
             self.0.clear();
         }
@@ -84,81 +83,34 @@ pub(super) fn append(db: &Connection, tenants: &mut Tenants, append: &Append) ->
     }
 }
 
-/// Keeps a rejected command.
-pub(super) fn rejection(
-    db: &Connection,
-    tenants: &mut Tenants,
-    tenant: &TenantId,
-    command: &Journalled,
-    origin: &Origin,
-    rejection: &str,
-) -> rusqlite::Result<()> {
-    let key = tenants.get(db, tenant)?.key;
-    db.prepare_cached(
-        "INSERT INTO rejections (tenant, id, origin, decided_at, fingerprint, name, module, aggregate, subject, release, \
-         input, rejection) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-    )?
-    .execute((
-        key.0,
-        &command.id,
-        to_json(origin)?,
-        to_sql(command.decided_at)?,
-        command.fingerprint,
-        &command.name,
-        &command.target.module,
-        &command.target.aggregate,
-        &command.target.id,
-        &*command.release,
-        &*command.input,
-        rejection,
-    ))?;
-    Ok(())
-}
-
-/// Keeps a snapshot, unless there is a newer one or its version was never reached.
-pub(super) fn snapshot(
-    db: &Connection,
-    tenants: &mut Tenants,
-    tenant: &TenantId,
-    of: &Subject,
-    snapshot: &Snapshot,
-) -> rusqlite::Result<()> {
-    let key = tenants.get(db, tenant)?.key;
-    let Some((stream, reached)) = read::stream(db, key, of)? else {
-        return Ok(());
-    };
-    if snapshot.version > reached {
-        return Ok(());
-    }
-    db.prepare_cached(
-        "INSERT INTO snapshots (stream, state_version, version, state) VALUES (?1, ?2, ?3, ?4) \
-         ON CONFLICT (stream, state_version) DO UPDATE SET version = excluded.version, state = excluded.state \
-         WHERE excluded.version > snapshots.version",
-    )?
-    .execute((stream, snapshot.state_version, to_sql(snapshot.version)?, &*snapshot.state))?;
-    Ok(())
-}
-
 /// An append with what it is checked against.
-struct Step<'a> {
-    db: &'a Connection,
-    tenant: Tenant,
-    append: &'a Append,
+pub(super) struct Step<'a> {
+    /// The connection, within its transaction.
+    pub(super) db: &'a Connection,
+    /// As it was before the append.
+    pub(super) tenant: Tenant,
+    /// What is asked.
+    pub(super) append: &'a Append,
 }
 
 /// What the checks found out and the writes need.
-struct Checked<'a> {
+pub(super) struct Checked<'a> {
     /// As [`Append::expected`], with the key of each aggregate's events, if it has any.
-    streams: Vec<Stream<'a>>,
+    pub(super) streams: Vec<Stream<'a>>,
     /// Sequences with the last number that this append takes.
-    sequences: Vec<(&'a str, u64)>,
+    pub(super) sequences: Vec<(&'a str, u64)>,
 }
 
-struct Stream<'a> {
-    of: &'a Subject,
-    key: Option<i64>,
-    version: u64,
-    touched: bool,
+/// An aggregate that the append is about.
+pub(super) struct Stream<'a> {
+    /// Which.
+    pub(super) of: &'a Subject,
+    /// The key of its events, if it has any.
+    pub(super) key: Option<i64>,
+    /// The version so far.
+    pub(super) version: u64,
+    /// Whether the append has events of it.
+    pub(super) touched: bool,
 }
 
 type Check<T> = rusqlite::Result<Result<T, AppendError>>;
@@ -286,161 +238,4 @@ impl<'a> Step<'a> {
         }
         Ok(Ok(sequences))
     }
-
-    fn write(&self, checked: Checked<'_>) -> rusqlite::Result<Appended> {
-        let Checked {
-            mut streams,
-            sequences,
-        } = checked;
-        let before = self.tenant.position;
-        let position = before + self.append.events.len() as u64;
-        let target = &self.append.command.target;
-        let own_events = self
-            .append
-            .events
-            .iter()
-            .filter(|event| event.of == *target)
-            .count() as u64;
-        let version = streams.first().map_or(0, |stream| stream.version) + own_events;
-        let command = self.write_command(before, position, version)?;
-        let events = self.write_events(command, &mut streams)?;
-        self.write_streams(&streams)?;
-        self.write_claims()?;
-        self.write_sequences(&sequences)?;
-        Ok(Appended {
-            events,
-            version,
-            position,
-            replayed: false,
-        })
-    }
-
-    fn write_command(&self, before: Position, position: Position, version: u64) -> rusqlite::Result<i64> {
-        let command = &self.append.command;
-        self.db
-            .prepare_cached(
-                "INSERT INTO commands (tenant, id, origin, decided_at, position_before, position, version, fingerprint, \
-                 name, module, aggregate, subject, release, input) \
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
-            )?
-            .insert((
-                self.tenant.key.0,
-                &command.id,
-                to_json(&self.append.origin)?,
-                to_sql(command.decided_at)?,
-                to_sql(before)?,
-                to_sql(position)?,
-                to_sql(version)?,
-                command.fingerprint,
-                &command.name,
-                &command.target.module,
-                &command.target.aggregate,
-                &command.target.id,
-                &*command.release,
-                &*command.input,
-            ))
-    }
-
-    fn write_events(&self, command: i64, streams: &mut [Stream<'_>]) -> rusqlite::Result<Vec<Recorded>> {
-        let mut insert = self.db.prepare_cached(
-            "INSERT INTO events (key, stream, version, command, id, module, aggregate, subject, name, data) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )?;
-        let mut recorded = Vec::with_capacity(self.append.events.len());
-        for (event, position) in self.append.events.iter().zip(self.tenant.position + 1..) {
-            let key = self.tenant.key.event(position)?;
-            let stream = streams.iter_mut().find(|stream| *stream.of == event.of);
-            let stream = stream.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-            stream.version += 1;
-            stream.touched = true;
-            let stream_key = *stream.key.get_or_insert(key);
-            insert.execute((
-                key,
-                stream_key,
-                to_sql(stream.version)?,
-                command,
-                &event.id,
-                &event.of.module,
-                &event.of.aggregate,
-                &event.of.id,
-                &event.name,
-                &*event.data,
-            ))?;
-            recorded.push(Recorded {
-                position,
-                id: event.id.clone(),
-                of: event.of.clone(),
-                version: stream.version,
-                name: event.name.clone(),
-                recorded_at: self.append.command.decided_at,
-                origin: Arc::clone(&self.append.origin),
-                data: Arc::clone(&event.data),
-            });
-        }
-        Ok(recorded)
-    }
-
-    fn write_streams(&self, streams: &[Stream<'_>]) -> rusqlite::Result<()> {
-        for stream in streams.iter().filter(|stream| stream.touched) {
-            self.db
-                .prepare_cached(
-                    "INSERT INTO streams (tenant, module, aggregate, subject, stream, version) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-                     ON CONFLICT (tenant, module, aggregate, subject) DO UPDATE SET version = excluded.version",
-                )?
-                .execute((
-                    self.tenant.key.0,
-                    &stream.of.module,
-                    &stream.of.aggregate,
-                    &stream.of.id,
-                    stream.key,
-                    to_sql(stream.version)?,
-                ))?;
-        }
-        Ok(())
-    }
-
-    fn write_claims(&self) -> rusqlite::Result<()> {
-        let (tenant, target) = (self.tenant.key.0, &self.append.command.target);
-        for claim in &self.append.releases {
-            self.db
-                .prepare_cached(
-                    "DELETE FROM claims WHERE tenant = ?1 AND module = ?2 AND name = ?3 AND value = ?4",
-                )?
-                .execute((tenant, &target.module, &claim.name, &claim.value))?;
-        }
-        for claim in &self.append.claims {
-            self.db
-                .prepare_cached(
-                    "INSERT INTO claims (tenant, module, name, value, aggregate, subject) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-                )?
-                .execute((
-                    tenant,
-                    &target.module,
-                    &claim.name,
-                    &claim.value,
-                    &target.aggregate,
-                    &target.id,
-                ))?;
-        }
-        Ok(())
-    }
-
-    fn write_sequences(&self, sequences: &[(&str, u64)]) -> rusqlite::Result<()> {
-        let (tenant, module) = (self.tenant.key.0, &self.append.command.target.module);
-        for (sequence, last) in sequences {
-            self.db
-                .prepare_cached(
-                    "INSERT INTO sequences (tenant, module, name, last) VALUES (?1, ?2, ?3, ?4) \
-                     ON CONFLICT (tenant, module, name) DO UPDATE SET last = excluded.last",
-                )?
-                .execute((tenant, module, sequence, to_sql(*last)?))?;
-        }
-        Ok(())
-    }
-}
-
-fn to_json(origin: &Origin) -> rusqlite::Result<String> {
-    serde_json::to_string(origin).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use millwork_registry::id::TenantId;
 use rusqlite::Connection;
@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::super::{Append, AppendError, Journalled, Origin, Position, Snapshot, StoreError, Subject};
 use super::append::{self, Outcome, Tenants};
+use super::rows;
 
 /// What the writer is asked.
 pub(super) enum Request {
@@ -97,7 +98,25 @@ pub(super) struct Writer {
     pub(super) batch_max: usize,
     /// See there.
     pub(super) tenants: Tenants,
+    /// What the last batch tells of the next one.
+    pub(super) pace: Pace,
 }
+
+/// How many will probably ask again at once, and how long a commit makes them wait.
+#[derive(Default)]
+pub(super) struct Pace {
+    requests: usize,
+    commit: Duration,
+}
+
+/// The part of a commit's time that the writer waits for those whom it has just answered. They will ask again soon, and
+/// whoever comes too late for one flush of the disk waits for a second one; without this wait callers fall into two
+/// halves that take turns.
+const GATHER_SHARE: u32 = 4;
+/// The longest such wait: a commit that had to move the WAL into the file says nothing of the next one.
+const GATHER_MAX: Duration = Duration::from_millis(2);
+/// How often it looks meanwhile.
+const GATHER_STEP: Duration = Duration::from_micros(50);
 
 /// Why a batch was not written.
 enum Failure {
@@ -112,6 +131,7 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut batch = Vec::with_capacity(self.batch_max);
         while self.queue.blocking_recv_many(&mut batch, self.batch_max) > 0 {
+            self.gather(&mut batch);
             if batch.iter().any(|request| matches!(request, Request::Close)) {
                 self.queue.close();
             }
@@ -121,7 +141,22 @@ impl Writer {
                 metrics::gauge!("millwork_event_store_queue_requests").set(self.queue.len() as f64);
             }
             let outcomes = self.write(&batch);
+            self.pace.requests = batch.len() + self.queue.len();
             self.answer(batch.drain(..).zip(outcomes).collect());
+        }
+    }
+
+    /// Waits a little for requests that will come anyway.
+    fn gather(&mut self, batch: &mut Vec<Request>) {
+        let expected = self.pace.requests.min(self.batch_max);
+        let until = Instant::now() + (self.pace.commit / GATHER_SHARE).min(GATHER_MAX);
+        while batch.len() < expected && Instant::now() < until {
+            std::thread::sleep(GATHER_STEP);
+            while batch.len() < self.batch_max
+                && let Ok(request) = self.queue.try_recv()
+            {
+                batch.push(request);
+            }
         }
     }
 
@@ -159,7 +194,8 @@ impl Writer {
         }
         let started = Instant::now();
         self.run_cached("COMMIT").map_err(Failure::Transaction)?;
-        metrics::histogram!("millwork_event_store_commit_seconds").record(started.elapsed().as_secs_f64());
+        self.pace.commit = started.elapsed();
+        metrics::histogram!("millwork_event_store_commit_seconds").record(self.pace.commit.as_secs_f64());
         Ok(outcomes)
     }
 
@@ -175,10 +211,10 @@ impl Writer {
                 command,
                 origin,
                 rejection,
-            } => append::rejection(&self.db, &mut self.tenants, tenant, command, origin, rejection)
+            } => rows::rejection(&self.db, &mut self.tenants, tenant, command, origin, rejection)
                 .map(|()| None),
             Request::Snapshot { tenant, of, snapshot } => {
-                append::snapshot(&self.db, &mut self.tenants, tenant, of, snapshot).map(|()| None)
+                rows::snapshot(&self.db, &mut self.tenants, tenant, of, snapshot).map(|()| None)
             }
             Request::Close => Ok(None),
         }

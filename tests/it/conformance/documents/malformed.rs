@@ -35,7 +35,10 @@ fn filters() {
         (json!({"$where": "1"}), "filter.$where"),
         (json!({"x": {"$near": 1}}), "filter.x.$near"),
         (json!({"x": {"$gt": 1, "y": 2}}), "filter.x.y"),
-        (json!({"$or": [{"x": 1}, {"y": {"$size": 1}}]}), "filter.$or.[1].y.$size"),
+        (
+            json!({"$or": [{"x": 1}, {"y": {"$size": 1}}]}),
+            "filter.$or.[1].y.$size",
+        ),
         (json!({"$or": []}), "filter.$or"),
         (json!({"$and": {"x": 1}}), "filter.$and"),
         (json!({"$and": [1]}), "filter.$and.[0]"),
@@ -55,8 +58,14 @@ fn filters() {
         (json!({"x.$y": 1}), "filter.x.$y"),
         (json!({"x".repeat(257): 1}), "256 bytes"),
         (json!({"x": {"$in": vec![0; 1_001]}}), "filter.x.$in"),
-        (nested(20, json!({"x": 1}), |inner| json!({"$and": [inner]})), "nests deeper"),
-        (nested(20, json!({"$gt": 1}), |inner| json!({"$not": inner})), "filter.$not"),
+        (
+            nested(20, json!({"x": 1}), |inner| json!({"$and": [inner]})),
+            "nests deeper",
+        ),
+        (
+            nested(20, json!({"$gt": 1}), |inner| json!({"$not": inner})),
+            "filter.$not",
+        ),
         (json!({"$or": many}), "conditions"),
     ] {
         refused(&filter, Filter::parse(&filter), place);
@@ -70,14 +79,20 @@ fn sorts() {
         (json!({"x": 2}), "sort.x"),
         (json!({"x": "asc"}), "sort.x"),
         (json!({"$x": 1}), "$x"),
-        (json!({"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1, "h": 1, "i": 1}), "sort"),
+        (
+            json!({"a": 1, "b": 1, "c": 1, "d": 1, "e": 1, "f": 1, "g": 1, "h": 1, "i": 1}),
+            "sort",
+        ),
     ] {
         refused(&sort, Sort::parse(&sort), place);
     }
     for text in ["-", "a,,b", "a,-a", "a b.$c"] {
         refused(&text, Sort::parse_text(text), "sort");
     }
-    assert_eq!(Sort::parse(&json!({"due": 1, "total": -1})).unwrap(), Sort::parse_text("due, -total").unwrap());
+    assert_eq!(
+        Sort::parse(&json!({"due": 1, "total": -1})).unwrap(),
+        Sort::parse_text("due, -total").unwrap()
+    );
     assert_eq!(Sort::parse(&json!({})).unwrap(), Sort::parse_text("").unwrap());
     assert_eq!(Sort::parse_text("-due,_id,total").unwrap().to_text(), "-due,_id");
 }
@@ -93,12 +108,21 @@ fn updates() {
         (json!({"$set": {"_id": 1}}), "update.$set._id"),
         (json!({"$unset": {"_id.x": 1}}), "update.$unset._id.x"),
         (json!({"$set": {"x": 1}, "$inc": {"x": 1}}), "update.$inc.x"),
-        (json!({"$set": {"x": 1}, "$unset": {"x.y": 1}}), "update.$unset.x.y"),
+        (
+            json!({"$set": {"x": 1}, "$unset": {"x.y": 1}}),
+            "update.$unset.x.y",
+        ),
         (json!({"$set": {"x.y": 1, "x": 1}}), "update.$set.x"),
         (json!({"$inc": {"x": true}}), "update.$inc.x"),
         (json!({"$push": {"x": {"$each": 1}}}), "update.$push.x"),
-        (json!({"$push": {"x": {"$each": [], "$slice": 1}}}), "update.$push.x"),
-        (json!({"$push": {"x": {"$each": vec![0; 1_001]}}}), "update.$push.x"),
+        (
+            json!({"$push": {"x": {"$each": [], "$slice": 1}}}),
+            "update.$push.x",
+        ),
+        (
+            json!({"$push": {"x": {"$each": vec![0; 1_001]}}}),
+            "update.$push.x",
+        ),
         (json!({"$pull": {"x": {"$near": 1}}}), "update.$pull.x"),
     ] {
         refused(&change, Change::parse(&change), place);
@@ -122,21 +146,33 @@ async fn documents_that_are_refused(store: &dyn DocumentStore) {
         (json!({"x": "x".repeat(1 << 20)}), "bytes"),
         (nested(70, json!(1), |inner| json!([inner])), "nests"),
     ] {
-        let document = if document.is_object() { document } else { json!({ "x": document }) };
+        let document = if document.is_object() {
+            document
+        } else {
+            json!({ "x": document })
+        };
         let text: String = document.to_string().chars().take(60).collect();
         let outcome = unit.put(&invoices(), Line::Live, "1", object(document)).await;
         refused(&text, outcome, place);
     }
     let long = "x".repeat(129);
     for id in ["", long.as_str()] {
-        refused(&id, unit.put(&plain(), Line::Live, id, object(json!({}))).await, "the id");
+        refused(
+            &id,
+            unit.put(&plain(), Line::Live, id, object(json!({}))).await,
+            "the id",
+        );
         refused(&id, unit.get(&plain(), Line::Live, id).await, "the id");
         refused(&id, unit.remove(&plain(), Line::Live, id).await, "the id");
         refused(&id, documents.get(&plain(), id).await, "the id");
     }
     let largest = "x".repeat((1 << 20) - "{\"_id\":\"1\",\"x\":\"\"}".len());
-    unit.put(&plain(), Line::Live, "1", object(json!({ "x": largest }))).await.unwrap();
-    unit.put(&plain(), Line::Live, &"x".repeat(128), object(json!({}))).await.unwrap();
+    unit.put(&plain(), Line::Live, "1", object(json!({ "x": largest })))
+        .await
+        .unwrap();
+    unit.put(&plain(), Line::Live, &"x".repeat(128), object(json!({})))
+        .await
+        .unwrap();
     unit.commit(None).await.unwrap();
     assert_eq!(documents.count(&plain(), &find(json!({}))).await.unwrap(), 2);
     assert_eq!(documents.count(&invoices(), &find(json!({}))).await.unwrap(), 0);
@@ -146,32 +182,105 @@ async fn finds_that_are_refused(store: &dyn DocumentStore) {
     let documents = open(store).await;
     put_all(documents.as_ref(), &invoices(), &[one("a"), one("b")]).await;
     let all = || find(json!({}));
-    let first = documents.find(&invoices(), &Find { limit: 1, ..all() }).await.unwrap();
-    let of_another = Find { cursor: first.next.clone(), sort: Sort::parse_text("due").unwrap(), ..all() };
-    let of_another_filter = Find { cursor: first.next.clone(), ..find(json!({"due": 1})) };
+    let first = documents
+        .find(&invoices(), &Find { limit: 1, ..all() })
+        .await
+        .unwrap();
+    let of_another = Find {
+        cursor: first.next.clone(),
+        sort: Sort::parse_text("due").unwrap(),
+        ..all()
+    };
+    let of_another_filter = Find {
+        cursor: first.next.clone(),
+        ..find(json!({"due": 1}))
+    };
     let mut cut = first.next.clone().unwrap();
     cut.truncate(cut.len() - 2);
     for (query, place) in [
         (Find { limit: 0, ..all() }, "limit"),
-        (Find { limit: 1_001, ..all() }, "limit"),
-        (Find { skip: 10_001, ..all() }, "skip"),
-        (Find { cursor: Some("%".to_owned()), ..all() }, "cursor"),
-        (Find { cursor: Some(String::new()), ..all() }, "cursor"),
-        (Find { cursor: Some(cut), ..all() }, "cursor"),
+        (
+            Find {
+                limit: 1_001,
+                ..all()
+            },
+            "limit",
+        ),
+        (
+            Find {
+                skip: 10_001,
+                ..all()
+            },
+            "skip",
+        ),
+        (
+            Find {
+                cursor: Some("%".to_owned()),
+                ..all()
+            },
+            "cursor",
+        ),
+        (
+            Find {
+                cursor: Some(String::new()),
+                ..all()
+            },
+            "cursor",
+        ),
+        (
+            Find {
+                cursor: Some(cut),
+                ..all()
+            },
+            "cursor",
+        ),
         (of_another, "cursor"),
         (of_another_filter, "cursor"),
-        (Find { fields: vec!["$x".to_owned()], ..all() }, "$x"),
-        (Find { fields: vec!["x".to_owned(); 257], ..all() }, "fields"),
+        (
+            Find {
+                fields: vec!["$x".to_owned()],
+                ..all()
+            },
+            "$x",
+        ),
+        (
+            Find {
+                fields: vec!["x".to_owned(); 257],
+                ..all()
+            },
+            "fields",
+        ),
     ] {
         refused(&place, documents.find(&invoices(), &query).await, place);
     }
-    let elsewhere = documents.find(&plain(), &Find { cursor: first.next, ..all() }).await;
+    let elsewhere = documents
+        .find(
+            &plain(),
+            &Find {
+                cursor: first.next,
+                ..all()
+            },
+        )
+        .await;
     refused(&"another collection", elsewhere, "cursor");
-    documents.find(&invoices(), &Find { limit: 1_000, skip: 10_000, ..all() }).await.unwrap();
+    documents
+        .find(
+            &invoices(),
+            &Find {
+                limit: 1_000,
+                skip: 10_000,
+                ..all()
+            },
+        )
+        .await
+        .unwrap();
 }
 
 async fn collections_that_were_not_prepared(store: &dyn DocumentStore) {
     let documents = store.open(&super::tenant("a")).await.unwrap();
     let outcome = documents.get(&invoices(), "a").await;
-    assert!(matches!(outcome, Err(DocumentError::Failed(ref text)) if text.contains("sales.invoices")), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(DocumentError::Failed(ref text)) if text.contains("sales.invoices")),
+        "{outcome:?}"
+    );
 }

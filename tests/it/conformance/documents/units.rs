@@ -5,7 +5,10 @@ use std::sync::Arc;
 use millwork_host::capability::documents::{Checkpoint, DocumentStore, Line};
 use serde_json::json;
 
-use super::{change, find, found, get, ids, invoices, object, on_every_backend, one, open, open_for, plain, put, start_sqlite};
+use super::{
+    change, find, found, get, ids, invoices, object, on_every_backend, one, open, open_for, plain, put,
+    start_sqlite,
+};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
@@ -23,17 +26,32 @@ on_every_backend! {
 }
 
 fn checkpoint(line: Line, position: u64) -> Checkpoint {
-    Checkpoint { projection: "sales.Invoices".to_owned(), line, version: 3, position }
+    Checkpoint {
+        projection: "sales.Invoices".to_owned(),
+        line,
+        version: 3,
+        position,
+    }
 }
 
 async fn a_unit_sees_its_own_writes_and_nobody_else_does(store: &dyn DocumentStore) {
     let documents = open(store).await;
     let mut unit = documents.begin().await.unwrap();
-    put(unit.as_mut(), &invoices(), json!({"_id": "a", "due": 1})).await.unwrap();
+    put(unit.as_mut(), &invoices(), json!({"_id": "a", "due": 1}))
+        .await
+        .unwrap();
     assert!(unit.get(&invoices(), Line::Live, "a").await.unwrap().is_some());
-    let page = unit.find(&invoices(), Line::Live, &find(json!({"due": 1}))).await.unwrap();
+    let page = unit
+        .find(&invoices(), Line::Live, &find(json!({"due": 1})))
+        .await
+        .unwrap();
     assert_eq!(ids(&page), ["a"]);
-    assert_eq!(unit.count(&invoices(), Line::Live, &find(json!({"due": 1}))).await.unwrap(), 1);
+    assert_eq!(
+        unit.count(&invoices(), Line::Live, &find(json!({"due": 1})))
+            .await
+            .unwrap(),
+        1
+    );
     assert!(unit.get(&invoices(), Line::Shadow, "a").await.unwrap().is_none());
     assert!(get(documents.as_ref(), "a").await.is_none());
     assert_eq!(documents.count(&invoices(), &find(json!({}))).await.unwrap(), 0);
@@ -61,9 +79,18 @@ async fn a_checkpoint_commits_with_the_writes(store: &dyn DocumentStore) {
         let mut unit = documents.begin().await.unwrap();
         put(unit.as_mut(), &invoices(), one("a")).await.unwrap();
         unit.commit(Some(checkpoint(Line::Live, position))).await.unwrap();
-        assert_eq!(documents.checkpoints("sales.Invoices").await.unwrap(), [checkpoint(Line::Live, position)]);
+        assert_eq!(
+            documents.checkpoints("sales.Invoices").await.unwrap(),
+            [checkpoint(Line::Live, position)]
+        );
     }
-    documents.begin().await.unwrap().commit(Some(checkpoint(Line::Shadow, 2))).await.unwrap();
+    documents
+        .begin()
+        .await
+        .unwrap()
+        .commit(Some(checkpoint(Line::Shadow, 2)))
+        .await
+        .unwrap();
     let both = [checkpoint(Line::Live, 9), checkpoint(Line::Shadow, 2)];
     assert_eq!(documents.checkpoints("sales.Invoices").await.unwrap(), both);
     assert!(documents.checkpoints("sales.Other").await.unwrap().is_empty());
@@ -71,12 +98,23 @@ async fn a_checkpoint_commits_with_the_writes(store: &dyn DocumentStore) {
 
 async fn a_dropped_unit_moves_no_checkpoint(store: &dyn DocumentStore) {
     let documents = open(store).await;
-    documents.begin().await.unwrap().commit(Some(checkpoint(Line::Live, 5))).await.unwrap();
+    documents
+        .begin()
+        .await
+        .unwrap()
+        .commit(Some(checkpoint(Line::Live, 5)))
+        .await
+        .unwrap();
     let mut unit = documents.begin().await.unwrap();
     unit.clear_shadow("sales.Invoices", &[invoices()]).await.unwrap();
-    unit.promote_shadow("sales.Invoices", &[invoices()]).await.unwrap();
+    unit.promote_shadow("sales.Invoices", &[invoices()])
+        .await
+        .unwrap();
     drop(unit);
-    assert_eq!(documents.checkpoints("sales.Invoices").await.unwrap(), [checkpoint(Line::Live, 5)]);
+    assert_eq!(
+        documents.checkpoints("sales.Invoices").await.unwrap(),
+        [checkpoint(Line::Live, 5)]
+    );
 }
 
 async fn units_wait_for_each_other(store: &dyn DocumentStore) {
@@ -98,7 +136,9 @@ async fn racing_units_lose_nothing(store: &dyn DocumentStore) {
                 let mut counting = change(json!({"$inc": {"n": 1, "total": "0.10"}}));
                 counting.upsert = true;
                 let mut unit = documents.begin().await.unwrap();
-                unit.update(&invoices(), Line::Live, "a", &counting).await.unwrap();
+                unit.update(&invoices(), Line::Live, "a", &counting)
+                    .await
+                    .unwrap();
                 unit.commit(Some(checkpoint(Line::Live, 1))).await.unwrap();
             })
         })
@@ -106,7 +146,10 @@ async fn racing_units_lose_nothing(store: &dyn DocumentStore) {
     for racer in racers {
         racer.await.unwrap();
     }
-    assert_eq!(get(documents.as_ref(), "a").await, Some(json!({"_id": "a", "n": 64, "total": "6.40"})));
+    assert_eq!(
+        get(documents.as_ref(), "a").await,
+        Some(json!({"_id": "a", "n": 64, "total": "6.40"}))
+    );
 }
 
 async fn a_tenant_has_one_store(store: &dyn DocumentStore) {
@@ -117,15 +160,28 @@ async fn a_tenant_has_one_store(store: &dyn DocumentStore) {
     let waits = std::future::poll_fn(|cx| std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending()));
     assert!(waits.await);
     unit.commit(None).await.unwrap();
-    assert!(waiting.await.unwrap().get(&invoices(), Line::Live, "a").await.unwrap().is_some());
+    assert!(
+        waiting
+            .await
+            .unwrap()
+            .get(&invoices(), Line::Live, "a")
+            .await
+            .unwrap()
+            .is_some()
+    );
     drop((first, second));
-    assert!(get(open(store).await.as_ref(), "a").await.is_some(), "it is there when opened again");
+    assert!(
+        get(open(store).await.as_ref(), "a").await.is_some(),
+        "it is there when opened again"
+    );
 }
 
 async fn tenants_do_not_see_each_other(store: &dyn DocumentStore) {
     let (a, b) = (open_for(store, "a").await, open_for(store, "b").await);
     let mut unit = a.begin().await.unwrap();
-    put(unit.as_mut(), &invoices(), json!({"_id": "x", "due": 1})).await.unwrap();
+    put(unit.as_mut(), &invoices(), json!({"_id": "x", "due": 1}))
+        .await
+        .unwrap();
     // A unit of another tenant does not wait for this one.
     let mut other = b.begin().await.unwrap();
     assert!(other.get(&invoices(), Line::Live, "x").await.unwrap().is_none());
@@ -141,7 +197,9 @@ async fn collections_of_one_name_do_not_meet(store: &dyn DocumentStore) {
     let mut unit = documents.begin().await.unwrap();
     put(unit.as_mut(), &invoices(), one("a")).await.unwrap();
     assert!(unit.get(&plain(), Line::Live, "a").await.unwrap().is_none());
-    unit.put(&plain(), Line::Live, "a", object(json!({"plain": true}))).await.unwrap();
+    unit.put(&plain(), Line::Live, "a", object(json!({"plain": true})))
+        .await
+        .unwrap();
     unit.commit(None).await.unwrap();
     assert_eq!(get(documents.as_ref(), "a").await, Some(one("a")));
 }

@@ -23,68 +23,185 @@ async fn check(store: &dyn DocumentStore, cases: &[(Value, Value, Value)]) {
     let documents = open(store).await;
     for (before, json, after) in cases {
         let mut unit = documents.begin().await.unwrap();
-        unit.put(&invoices(), Line::Live, "a", object(before.clone())).await.unwrap();
-        let changed = unit.update(&invoices(), Line::Live, "a", &change(json.clone())).await;
+        unit.put(&invoices(), Line::Live, "a", object(before.clone()))
+            .await
+            .unwrap();
+        let changed = unit
+            .update(&invoices(), Line::Live, "a", &change(json.clone()))
+            .await;
         assert!(changed.unwrap_or_else(|error| panic!("{json}: {error}")));
         unit.commit(None).await.unwrap();
         let mut expected = after.clone();
         expected["_id"] = json!("a");
-        assert_eq!(get(documents.as_ref(), "a").await, Some(expected), "{before} and {json}");
+        assert_eq!(
+            get(documents.as_ref(), "a").await,
+            Some(expected),
+            "{before} and {json}"
+        );
     }
 }
 
 async fn changes_of_fields(store: &dyn DocumentStore) {
-    check(store, &[
-        (json!({}), json!({}), json!({})),
-        (json!({"x": 1}), json!({"$set": {"x": 2, "y": [1]}}), json!({"x": 2, "y": [1]})),
-        (json!({}), json!({"$set": {"a.b.c": 1}}), json!({"a": {"b": {"c": 1}}})),
-        (json!({"a": {"x": 1}}), json!({"$set": {"a.b": {"c": 1}}}), json!({"a": {"x": 1, "b": {"c": 1}}})),
-        (json!({"l": [{"p": 1}, {"p": 2}]}), json!({"$set": {"l.1.p": 9}}), json!({"l": [{"p": 1}, {"p": 9}]})),
-        (json!({"l": [1]}), json!({"$set": {"l.1": 2}}), json!({"l": [1, 2]})),
-        (json!({}), json!({"$set": {"l.0": 2}}), json!({"l": {"0": 2}})),
-        (json!({"x": 1, "y": {"z": 1, "w": 2}}), json!({"$unset": {"x": "", "y.z": 1, "no.way": 1}}), json!({"y": {"w": 2}})),
-        (json!({"l": [1, 2, 3]}), json!({"$unset": {"l.1": 1}}), json!({"l": [1, null, 3]})),
-        (json!({"x": 1}), json!({"$set": {"y": 1}, "$unset": {"x": 1}, "$inc": {"n": 2}}), json!({"y": 1, "n": 2})),
-    ])
+    check(
+        store,
+        &[
+            (json!({}), json!({}), json!({})),
+            (
+                json!({"x": 1}),
+                json!({"$set": {"x": 2, "y": [1]}}),
+                json!({"x": 2, "y": [1]}),
+            ),
+            (
+                json!({}),
+                json!({"$set": {"a.b.c": 1}}),
+                json!({"a": {"b": {"c": 1}}}),
+            ),
+            (
+                json!({"a": {"x": 1}}),
+                json!({"$set": {"a.b": {"c": 1}}}),
+                json!({"a": {"x": 1, "b": {"c": 1}}}),
+            ),
+            (
+                json!({"l": [{"p": 1}, {"p": 2}]}),
+                json!({"$set": {"l.1.p": 9}}),
+                json!({"l": [{"p": 1}, {"p": 9}]}),
+            ),
+            (
+                json!({"l": [1]}),
+                json!({"$set": {"l.1": 2}}),
+                json!({"l": [1, 2]}),
+            ),
+            (json!({}), json!({"$set": {"l.0": 2}}), json!({"l": {"0": 2}})),
+            (
+                json!({"x": 1, "y": {"z": 1, "w": 2}}),
+                json!({"$unset": {"x": "", "y.z": 1, "no.way": 1}}),
+                json!({"y": {"w": 2}}),
+            ),
+            (
+                json!({"l": [1, 2, 3]}),
+                json!({"$unset": {"l.1": 1}}),
+                json!({"l": [1, null, 3]}),
+            ),
+            (
+                json!({"x": 1}),
+                json!({"$set": {"y": 1}, "$unset": {"x": 1}, "$inc": {"n": 2}}),
+                json!({"y": 1, "n": 2}),
+            ),
+        ],
+    )
     .await;
 }
 
 async fn changes_of_numbers(store: &dyn DocumentStore) {
-    check(store, &[
-        (json!({"n": 1}), json!({"$inc": {"n": 2}}), json!({"n": 3})),
-        (json!({"n": 1}), json!({"$inc": {"n": -2}}), json!({"n": -1})),
-        (json!({}), json!({"$inc": {"n": 5, "a.b": 1}}), json!({"n": 5, "a": {"b": 1}})),
-        (json!({"n": i64::MAX}), json!({"$inc": {"n": 1}}), json!({"n": 9_223_372_036_854_775_808_u64})),
-        (json!({"total": "10.50"}), json!({"$inc": {"total": "0.5"}}), json!({"total": "11.00"})),
-        (json!({"total": "10.50"}), json!({"$inc": {"total": "-20"}}), json!({"total": "-9.50"})),
-        (json!({"total": "0.1"}), json!({"$inc": {"total": "0.2"}}), json!({"total": "0.3"})),
-        (json!({"total": "1"}), json!({"$inc": {"total": 2}}), json!({"total": "3"})),
-        (json!({}), json!({"$inc": {"total": "2.50"}}), json!({"total": "2.50"})),
-        (
-            json!({"total": "9999999999999999999999999.99"}),
-            json!({"$inc": {"total": "0.01"}}),
-            json!({"total": "10000000000000000000000000.00"}),
-        ),
-        (json!({"lines": [{"price": "1.1"}]}), json!({"$inc": {"lines.0.price": "2.2"}}), json!({"lines": [{"price": "3.3"}]})),
-    ])
+    check(
+        store,
+        &[
+            (json!({"n": 1}), json!({"$inc": {"n": 2}}), json!({"n": 3})),
+            (json!({"n": 1}), json!({"$inc": {"n": -2}}), json!({"n": -1})),
+            (
+                json!({}),
+                json!({"$inc": {"n": 5, "a.b": 1}}),
+                json!({"n": 5, "a": {"b": 1}}),
+            ),
+            (
+                json!({"n": i64::MAX}),
+                json!({"$inc": {"n": 1}}),
+                json!({"n": 9_223_372_036_854_775_808_u64}),
+            ),
+            (
+                json!({"total": "10.50"}),
+                json!({"$inc": {"total": "0.5"}}),
+                json!({"total": "11.00"}),
+            ),
+            (
+                json!({"total": "10.50"}),
+                json!({"$inc": {"total": "-20"}}),
+                json!({"total": "-9.50"}),
+            ),
+            (
+                json!({"total": "0.1"}),
+                json!({"$inc": {"total": "0.2"}}),
+                json!({"total": "0.3"}),
+            ),
+            (
+                json!({"total": "1"}),
+                json!({"$inc": {"total": 2}}),
+                json!({"total": "3"}),
+            ),
+            (
+                json!({}),
+                json!({"$inc": {"total": "2.50"}}),
+                json!({"total": "2.50"}),
+            ),
+            (
+                json!({"total": "9999999999999999999999999.99"}),
+                json!({"$inc": {"total": "0.01"}}),
+                json!({"total": "10000000000000000000000000.00"}),
+            ),
+            (
+                json!({"lines": [{"price": "1.1"}]}),
+                json!({"$inc": {"lines.0.price": "2.2"}}),
+                json!({"lines": [{"price": "3.3"}]}),
+            ),
+        ],
+    )
     .await;
 }
 
 async fn changes_of_arrays(store: &dyn DocumentStore) {
     let lines = || json!({"lines": [{"sku": "x", "price": "5.0"}, {"sku": "y", "price": "50"}]});
-    check(store, &[
-        (json!({}), json!({"$push": {"t": 1}}), json!({"t": [1]})),
-        (json!({"t": [1]}), json!({"$push": {"t": [2]}}), json!({"t": [1, [2]]})),
-        (json!({"t": [1]}), json!({"$push": {"t": {"$each": [2, 3]}}}), json!({"t": [1, 2, 3]})),
-        (json!({"a": {"t": [1]}}), json!({"$push": {"a.t": {"x": 1}}}), json!({"a": {"t": [1, {"x": 1}]}})),
-        (json!({"t": [1, 2, 1, "1"]}), json!({"$pull": {"t": 1}}), json!({"t": [2, "1"]})),
-        (json!({"t": [1, 5, 9]}), json!({"$pull": {"t": {"$gt": 1, "$lt": 9}}}), json!({"t": [1, 9]})),
-        (json!({"t": [1, 5, 9]}), json!({"$pull": {"t": {"$in": [1, 9]}}}), json!({"t": [5]})),
-        (json!({"t": [[1], [2]]}), json!({"$pull": {"t": [1]}}), json!({"t": [[2]]})),
-        (json!({"x": 1}), json!({"$pull": {"t": 1}}), json!({"x": 1})),
-        (lines(), json!({"$pull": {"lines": {"sku": "x"}}}), json!({"lines": [{"sku": "y", "price": "50"}]})),
-        (lines(), json!({"$pull": {"lines": {"price": {"$gt": "9"}}}}), json!({"lines": [{"sku": "x", "price": "5.0"}]})),
-    ])
+    check(
+        store,
+        &[
+            (json!({}), json!({"$push": {"t": 1}}), json!({"t": [1]})),
+            (
+                json!({"t": [1]}),
+                json!({"$push": {"t": [2]}}),
+                json!({"t": [1, [2]]}),
+            ),
+            (
+                json!({"t": [1]}),
+                json!({"$push": {"t": {"$each": [2, 3]}}}),
+                json!({"t": [1, 2, 3]}),
+            ),
+            (
+                json!({"a": {"t": [1]}}),
+                json!({"$push": {"a.t": {"x": 1}}}),
+                json!({"a": {"t": [1, {"x": 1}]}}),
+            ),
+            (
+                json!({"t": [1, 2, 1, "1"]}),
+                json!({"$pull": {"t": 1}}),
+                json!({"t": [2, "1"]}),
+            ),
+            (
+                json!({"t": [1, 5, 9]}),
+                json!({"$pull": {"t": {"$gt": 1, "$lt": 9}}}),
+                json!({"t": [1, 9]}),
+            ),
+            (
+                json!({"t": [1, 5, 9]}),
+                json!({"$pull": {"t": {"$in": [1, 9]}}}),
+                json!({"t": [5]}),
+            ),
+            (
+                json!({"t": [[1], [2]]}),
+                json!({"$pull": {"t": [1]}}),
+                json!({"t": [[2]]}),
+            ),
+            (json!({"x": 1}), json!({"$pull": {"t": 1}}), json!({"x": 1})),
+            (
+                lines(),
+                json!({"$pull": {"lines": {"sku": "x"}}}),
+                json!({"lines": [{"sku": "y", "price": "50"}]}),
+            ),
+            (
+                lines(),
+                json!({"$pull": {"lines": {"price": {"$gt": "9"}}}}),
+                json!({"lines": [{"sku": "x", "price": "5.0"}]}),
+            ),
+        ],
+    )
     .await;
 }
 
@@ -99,7 +216,10 @@ async fn changes_that_are_refused(store: &dyn DocumentStore) {
         (json!({"$inc": {"s": "1"}}), "s"),
         (json!({"$inc": {"t": 1}}), "t"),
         (json!({"$inc": {"total": "x"}}), "total"),
-        (json!({"$inc": {"total": "79228162514264337593543950335"}}), "total"),
+        (
+            json!({"$inc": {"total": "79228162514264337593543950335"}}),
+            "total",
+        ),
         (json!({"$set": {"n.x": 1}}), "n.x"),
         (json!({"$set": {"t.x": 1}}), "t.x"),
         (json!({"$set": {"t.5": 1}}), "t.5"),
@@ -109,12 +229,19 @@ async fn changes_that_are_refused(store: &dyn DocumentStore) {
         (json!({"$push": {"customer.name": 1}}), "customer.name"),
     ] {
         let mut unit = documents.begin().await.unwrap();
-        match unit.update(&invoices(), Line::Live, "a", &change(json.clone())).await {
+        match unit
+            .update(&invoices(), Line::Live, "a", &change(json.clone()))
+            .await
+        {
             Err(DocumentError::Malformed(text)) => assert!(text.contains(place), "{json}: {text}"),
             other => panic!("{json}: {other:?}"),
         }
         unit.commit(None).await.unwrap();
-        assert_eq!(get(documents.as_ref(), "a").await.as_ref(), Some(&before), "{json}");
+        assert_eq!(
+            get(documents.as_ref(), "a").await.as_ref(),
+            Some(&before),
+            "{json}"
+        );
     }
 }
 
@@ -122,35 +249,76 @@ async fn a_missing_document(store: &dyn DocumentStore) {
     let documents = open(store).await;
     let mut unit = documents.begin().await.unwrap();
     let mut counting = change(json!({"$inc": {"n": 1}}));
-    assert!(!unit.update(&invoices(), Line::Live, "a", &counting).await.unwrap());
+    assert!(
+        !unit
+            .update(&invoices(), Line::Live, "a", &counting)
+            .await
+            .unwrap()
+    );
     assert!(!unit.remove(&invoices(), Line::Live, "a").await.unwrap());
     counting.upsert = true;
-    assert!(unit.update(&invoices(), Line::Live, "a", &counting).await.unwrap());
-    assert!(unit.update(&invoices(), Line::Live, "a", &counting).await.unwrap());
+    assert!(
+        unit.update(&invoices(), Line::Live, "a", &counting)
+            .await
+            .unwrap()
+    );
+    assert!(
+        unit.update(&invoices(), Line::Live, "a", &counting)
+            .await
+            .unwrap()
+    );
     unit.commit(None).await.unwrap();
-    assert_eq!(get(documents.as_ref(), "a").await, Some(json!({"_id": "a", "n": 2})));
+    assert_eq!(
+        get(documents.as_ref(), "a").await,
+        Some(json!({"_id": "a", "n": 2}))
+    );
 }
 
 async fn a_document_is_replaced_as_a_whole(store: &dyn DocumentStore) {
     let documents = open(store).await;
     let mut unit = documents.begin().await.unwrap();
-    unit.put(&invoices(), Line::Live, "a", object(json!({"x": 1, "_id": "another"}))).await.unwrap();
-    assert_eq!(unit.get(&invoices(), Line::Live, "a").await.unwrap(), Some(object(json!({"_id": "a", "x": 1}))));
-    unit.put(&invoices(), Line::Live, "a", object(json!({"y": 1}))).await.unwrap();
+    unit.put(
+        &invoices(),
+        Line::Live,
+        "a",
+        object(json!({"x": 1, "_id": "another"})),
+    )
+    .await
+    .unwrap();
+    assert_eq!(
+        unit.get(&invoices(), Line::Live, "a").await.unwrap(),
+        Some(object(json!({"_id": "a", "x": 1})))
+    );
+    unit.put(&invoices(), Line::Live, "a", object(json!({"y": 1})))
+        .await
+        .unwrap();
     unit.commit(None).await.unwrap();
-    assert_eq!(get(documents.as_ref(), "a").await, Some(json!({"_id": "a", "y": 1})));
+    assert_eq!(
+        get(documents.as_ref(), "a").await,
+        Some(json!({"_id": "a", "y": 1}))
+    );
     assert_eq!(get(documents.as_ref(), "another").await, None);
 }
 
 async fn indexes_follow(store: &dyn DocumentStore) {
     let documents = open(store).await;
-    put_all(documents.as_ref(), &invoices(), &[json!({"_id": "a", "due": 1}), one("b")]).await;
+    put_all(
+        documents.as_ref(),
+        &invoices(),
+        &[json!({"_id": "a", "due": 1}), one("b")],
+    )
+    .await;
     let due = |due: Value| super::find(json!({ "due": due }));
     let mut unit = documents.begin().await.unwrap();
-    unit.update(&invoices(), Line::Live, "a", &change(json!({"$set": {"due": 2}}))).await.unwrap();
+    unit.update(&invoices(), Line::Live, "a", &change(json!({"$set": {"due": 2}})))
+        .await
+        .unwrap();
     unit.remove(&invoices(), Line::Live, "b").await.unwrap();
     unit.commit(None).await.unwrap();
     for (value, expected) in [(json!(1), vec![]), (json!(2), vec!["a"]), (json!(null), vec![])] {
-        assert_eq!(super::found(documents.as_ref(), &invoices(), &due(value)).await, expected);
+        assert_eq!(
+            super::found(documents.as_ref(), &invoices(), &due(value)).await,
+            expected
+        );
     }
 }

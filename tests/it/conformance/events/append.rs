@@ -25,9 +25,17 @@ on_every_backend! {
 }
 
 async fn versions_and_positions_start_at_one(store: &dyn EventStore) {
-    let first = draft("c1", "x", 0).event("Opened").event("Paid").must_append(store).await;
+    let first = draft("c1", "x", 0)
+        .event("Opened")
+        .event("Paid")
+        .must_append(store)
+        .await;
     assert_eq!((first.version, first.position, first.replayed), (2, 2, false));
-    let places: Vec<_> = first.events.iter().map(|event| (event.position, event.version)).collect();
+    let places: Vec<_> = first
+        .events
+        .iter()
+        .map(|event| (event.position, event.version))
+        .collect();
     assert_eq!(places, [(1, 1), (2, 2)]);
     let second = draft("c2", "y", 0).event("Opened").must_append(store).await;
     assert_eq!((second.version, second.position), (1, 3));
@@ -48,9 +56,18 @@ async fn what_is_recorded_is_what_was_appended(store: &dyn EventStore) {
     });
     let appended = append.must_append(store).await;
     let event = &appended.events[0];
-    assert_eq!((event.recorded_at, &event.origin, event.id.as_str()), (1_700_000_000_123, &origin, "c1/0"));
+    assert_eq!(
+        (event.recorded_at, &event.origin, event.id.as_str()),
+        (1_700_000_000_123, &origin, "c1/0")
+    );
     assert_eq!(store.feed(&tenant("a"), 0, 10).await.unwrap(), appended.events);
-    assert_eq!(store.events(&tenant("a"), &account("ключ \"0\""), 0, 10).await.unwrap(), appended.events);
+    assert_eq!(
+        store
+            .events(&tenant("a"), &account("ключ \"0\""), 0, 10)
+            .await
+            .unwrap(),
+        appended.events
+    );
     let (fingerprint, outcome) = store.outcome(&tenant("a"), "c1").await.unwrap().unwrap();
     assert_eq!((fingerprint, outcome.events), ([7; 32], appended.events));
 }
@@ -70,7 +87,10 @@ async fn one_append_spans_aggregates(store: &dyn EventStore) {
 
 async fn a_decision_without_events_is_kept(store: &dyn EventStore) {
     let nothing = draft("c1", "x", 0).must_append(store).await;
-    assert_eq!((nothing.version, nothing.position, nothing.events.len()), (0, 0, 0));
+    assert_eq!(
+        (nothing.version, nothing.position, nothing.events.len()),
+        (0, 0, 0)
+    );
     draft("c2", "x", 0).event("Opened").must_append(store).await;
     let nothing = draft("c3", "x", 1).must_append(store).await;
     assert_eq!((nothing.version, nothing.position), (1, 1));
@@ -79,9 +99,17 @@ async fn a_decision_without_events_is_kept(store: &dyn EventStore) {
 }
 
 async fn the_same_command_gives_the_first_outcome(store: &dyn EventStore) {
-    let first = draft("c1", "x", 0).event("Opened").event("Paid").must_append(store).await;
+    let first = draft("c1", "x", 0)
+        .event("Opened")
+        .event("Paid")
+        .must_append(store)
+        .await;
     draft("c2", "x", 2).event("Closed").must_append(store).await;
-    let mut again = draft("c1", "x", 0).event("Opened").event("Paid").must_append(store).await;
+    let mut again = draft("c1", "x", 0)
+        .event("Opened")
+        .event("Paid")
+        .must_append(store)
+        .await;
     assert!(std::mem::take(&mut again.replayed));
     assert_eq!(again, first);
     assert_eq!(feed(store).await, ["Opened", "Paid", "Closed"]);
@@ -90,9 +118,14 @@ async fn the_same_command_gives_the_first_outcome(store: &dyn EventStore) {
 
 async fn a_command_id_is_not_used_twice(store: &dyn EventStore) {
     draft("c1", "x", 0).event("Opened").must_append(store).await;
-    let other = draft("c1", "y", 0).event("Opened").with(|append| append.command.fingerprint = [8; 32]);
+    let other = draft("c1", "y", 0)
+        .event("Opened")
+        .with(|append| append.command.fingerprint = [8; 32]);
     let refused = other.append(store).await;
-    assert!(matches!(refused, Err(AppendError::CommandIdReused { ref id }) if id == "c1"), "{refused:?}");
+    assert!(
+        matches!(refused, Err(AppendError::CommandIdReused { ref id }) if id == "c1"),
+        "{refused:?}"
+    );
     assert_eq!(feed(store).await.len(), 1);
 }
 
@@ -105,11 +138,21 @@ async fn a_replay_comes_before_all_other_conditions(store: &dyn EventStore) {
 
 async fn tenants_do_not_see_each_other(store: &dyn EventStore) {
     draft("c1", "x", 0).event("Opened").must_append(store).await;
-    let other = draft("c1", "x", 0).of("b").event("Opened").must_append(store).await;
+    let other = draft("c1", "x", 0)
+        .of("b")
+        .event("Opened")
+        .must_append(store)
+        .await;
     assert_eq!((other.position, other.version, other.replayed), (1, 1, false));
     let nobody = tenant("nobody");
     assert!(store.feed(&nobody, 0, 10).await.unwrap().is_empty());
-    assert!(store.events(&nobody, &account("x"), 0, 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .events(&nobody, &account("x"), 0, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(store.outcome(&nobody, "c1").await.unwrap().is_none());
     assert!(store.snapshot(&nobody, &account("x"), 1).await.unwrap().is_none());
     assert_eq!(store.next_number(&nobody, "bank", "receipt").await.unwrap(), 1);
@@ -121,7 +164,10 @@ async fn a_bug_of_the_caller_is_refused(store: &dyn EventStore) {
     let stray_event = draft("c2", "x", 0).event_of(account("y"), "Opened");
     for bug in [target_not_first, stray_event] {
         let refused = bug.append(store).await;
-        assert!(matches!(refused, Err(AppendError::Store(StoreError::Failed(_)))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(AppendError::Store(StoreError::Failed(_)))),
+            "{refused:?}"
+        );
     }
     assert!(feed(store).await.is_empty());
 }
@@ -133,21 +179,45 @@ async fn appends_are_tried_in_the_order_of_the_queue(store: &dyn EventStore) {
     let on_failed = store.append(draft("c4", "x", 3).event("Closed").0);
     assert_eq!(first.await.unwrap().version, 1);
     assert_eq!(second.await.unwrap().version, 2);
-    assert!(matches!(fails.await, Err(AppendError::Version { expected: 1, actual: 2, .. })));
-    assert!(matches!(on_failed.await, Err(AppendError::Version { expected: 3, actual: 2, .. })));
+    assert!(matches!(
+        fails.await,
+        Err(AppendError::Version {
+            expected: 1,
+            actual: 2,
+            ..
+        })
+    ));
+    assert!(matches!(
+        on_failed.await,
+        Err(AppendError::Version {
+            expected: 3,
+            actual: 2,
+            ..
+        })
+    ));
 }
 
 async fn a_refused_append_leaves_its_neighbours_alone(store: &dyn EventStore) {
     let queued: Vec<_> = (0..60)
         .map(|at| {
             let wrong = u64::from(at % 3 == 1);
-            store.append(draft(&format!("c{at}"), &format!("x{at}"), wrong).event("Opened").0)
+            store.append(
+                draft(&format!("c{at}"), &format!("x{at}"), wrong)
+                    .event("Opened")
+                    .0,
+            )
         })
         .collect();
     for (at, outcome) in queued.into_iter().enumerate() {
         assert_eq!(outcome.await.is_ok(), at % 3 != 1, "append {at}");
     }
-    let positions: Vec<_> = store.feed(&tenant("a"), 0, 100).await.unwrap().iter().map(|event| event.position).collect();
+    let positions: Vec<_> = store
+        .feed(&tenant("a"), 0, 100)
+        .await
+        .unwrap()
+        .iter()
+        .map(|event| event.position)
+        .collect();
     assert_eq!(positions, (1..=40).collect::<Vec<_>>());
 }
 

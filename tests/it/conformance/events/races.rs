@@ -25,12 +25,17 @@ async fn race<T, F: Future<Output = T>>(racer: impl Fn(u64) -> F) -> Vec<T> {
     let mut ended: Vec<Option<T>> = (0..RACERS).map(|_| None).collect();
     std::future::poll_fn(|cx| {
         for (racer, end) in waiting.iter_mut().zip(&mut ended) {
-            if let Some(std::task::Poll::Ready(outcome)) = racer.as_mut().map(|racer| racer.as_mut().poll(cx)) {
+            if let Some(std::task::Poll::Ready(outcome)) = racer.as_mut().map(|racer| racer.as_mut().poll(cx))
+            {
                 *end = Some(outcome);
                 *racer = None;
             }
         }
-        if waiting.iter().all(Option::is_none) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if waiting.iter().all(Option::is_none) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     ended.into_iter().flatten().collect()
@@ -41,14 +46,21 @@ fn all<T: Ord + From<u32> + std::fmt::Debug>(found: impl IntoIterator<Item = T>)
     let distinct: BTreeSet<&T> = found.iter().collect();
     assert_eq!(found.len(), distinct.len(), "something is there twice: {found:?}");
     let expected: Vec<T> = (1..=64_u32).map(T::from).collect();
-    assert!(distinct.into_iter().eq(expected.iter()), "there is a gap: {found:?}");
+    assert!(
+        distinct.into_iter().eq(expected.iter()),
+        "there is a gap: {found:?}"
+    );
 }
 
 async fn racers_on_one_aggregate(store: &dyn EventStore) {
     let versions = race(|at| async move {
         let mut version = 0;
         loop {
-            match draft(&format!("c{at}"), "x", version).event("Paid").append(store).await {
+            match draft(&format!("c{at}"), "x", version)
+                .event("Paid")
+                .append(store)
+                .await
+            {
                 Ok(appended) => return appended.version,
                 Err(AppendError::Version { actual, .. }) => version = actual,
                 Err(other) => panic!("{other}"),
@@ -64,7 +76,9 @@ async fn racers_on_one_aggregate(store: &dyn EventStore) {
 async fn racers_on_one_claim(store: &dyn EventStore) {
     let outcomes = race(|at| {
         let claiming = draft(&format!("c{at}"), &format!("x{at}"), 0).event("Opened");
-        claiming.with(|append| append.claims.push(claim("DE1"))).append(store)
+        claiming
+            .with(|append| append.claims.push(claim("DE1")))
+            .append(store)
     });
     let outcomes = outcomes.await;
     assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
@@ -78,7 +92,11 @@ async fn racers_on_one_sequence(store: &dyn EventStore) {
         let mut taken = store.next_number(&tenant("a"), "bank", "receipt").await.unwrap();
         loop {
             let numbered = draft(&format!("c{at}"), &format!("x{at}"), 0).event("Opened");
-            match numbered.with(|append| append.numbers.push(number("receipt", taken))).append(store).await {
+            match numbered
+                .with(|append| append.numbers.push(number("receipt", taken)))
+                .append(store)
+                .await
+            {
                 Ok(_) => return taken,
                 Err(AppendError::Number { next, .. }) => taken = next,
                 Err(other) => panic!("{other}"),
@@ -86,20 +104,32 @@ async fn racers_on_one_sequence(store: &dyn EventStore) {
         }
     });
     all(numbers.await);
-    assert_eq!(store.next_number(&tenant("a"), "bank", "receipt").await.unwrap(), 65);
+    assert_eq!(
+        store.next_number(&tenant("a"), "bank", "receipt").await.unwrap(),
+        65
+    );
 }
 
 async fn racers_with_one_command(store: &dyn EventStore) {
     let outcomes = race(|_| draft("c1", "x", 0).event("Opened").must_append(store)).await;
     assert_eq!(outcomes.iter().filter(|outcome| !outcome.replayed).count(), 1);
-    assert!(outcomes.iter().all(|outcome| outcome.events == outcomes[0].events));
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.events == outcomes[0].events)
+    );
     assert_eq!(store.feed(&tenant("a"), 0, 100).await.unwrap().len(), 1);
 }
 
 async fn racers_of_several_tenants(store: &dyn EventStore) {
     let tenants = ["a", "b", "c", "d"];
-    race(|at| draft(&format!("c{at}"), &format!("x{at}"), 0).of(tenants[at as usize % 4]).event("Opened").must_append(store))
-        .await;
+    race(|at| {
+        draft(&format!("c{at}"), &format!("x{at}"), 0)
+            .of(tenants[at as usize % 4])
+            .event("Opened")
+            .must_append(store)
+    })
+    .await;
     for name in tenants {
         let feed = store.feed(&tenant(name), 0, 100).await.unwrap();
         assert!(feed.iter().map(|event| event.position).eq(1..=16), "{name}");

@@ -22,49 +22,93 @@ on_every_backend! {
 async fn fill(store: &dyn EventStore) {
     for at in 0..5 {
         let id = format!("c{at}");
-        draft(&id, "x", at).event("Paid").with(|append| {
-            append.expected.push((account(&id), 0));
-        })
-        .event_of(account(&id), "Opened")
-        .must_append(store)
-        .await;
+        draft(&id, "x", at)
+            .event("Paid")
+            .with(|append| {
+                append.expected.push((account(&id), 0));
+            })
+            .event_of(account(&id), "Opened")
+            .must_append(store)
+            .await;
     }
 }
 
 async fn events_come_in_pages(store: &dyn EventStore) {
     fill(store).await;
-    for (after, limit, versions) in
-        [(0, 10, vec![1, 2, 3, 4, 5]), (0, 2, vec![1, 2]), (2, 2, vec![3, 4]), (4, 9, vec![5]), (5, 9, vec![])]
-    {
-        let events = store.events(&tenant("a"), &account("x"), after, limit).await.unwrap();
-        assert!(events.iter().all(|event| event.of == account("x") && event.name == "Paid"));
+    for (after, limit, versions) in [
+        (0, 10, vec![1, 2, 3, 4, 5]),
+        (0, 2, vec![1, 2]),
+        (2, 2, vec![3, 4]),
+        (4, 9, vec![5]),
+        (5, 9, vec![]),
+    ] {
+        let events = store
+            .events(&tenant("a"), &account("x"), after, limit)
+            .await
+            .unwrap();
+        assert!(
+            events
+                .iter()
+                .all(|event| event.of == account("x") && event.name == "Paid")
+        );
         let found: Vec<u64> = events.iter().map(|event| event.version).collect();
         assert_eq!(found, versions, "after {after}, at most {limit}");
     }
     let mut other = account("x");
     other.aggregate = "loan".to_owned();
-    assert!(store.events(&tenant("a"), &other, 0, 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .events(&tenant("a"), &other, 0, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
 }
 
 async fn the_feed_comes_in_pages(store: &dyn EventStore) {
     fill(store).await;
-    draft("c1", "x", 0).of("b").event("Opened").must_append(store).await;
-    for (after, limit, positions) in [(0, 3, vec![1, 2, 3]), (3, 3, vec![4, 5, 6]), (9, 3, vec![10]), (10, 3, vec![])] {
+    draft("c1", "x", 0)
+        .of("b")
+        .event("Opened")
+        .must_append(store)
+        .await;
+    for (after, limit, positions) in [
+        (0, 3, vec![1, 2, 3]),
+        (3, 3, vec![4, 5, 6]),
+        (9, 3, vec![10]),
+        (10, 3, vec![]),
+    ] {
         let events = store.feed(&tenant("a"), after, limit).await.unwrap();
         let found: Vec<u64> = events.iter().map(|event| event.position).collect();
         assert_eq!(found, positions, "after {after}");
-        assert!(events.iter().all(|event| event.origin.causation_id == event.id.split('/').next().unwrap()));
+        assert!(
+            events
+                .iter()
+                .all(|event| event.origin.causation_id == event.id.split('/').next().unwrap())
+        );
     }
 }
 
 fn snapshot(version: u64, state_version: u32) -> Snapshot {
-    Snapshot { version, state_version, state: Arc::from(format!("{{\"at\":{version}}}")) }
+    Snapshot {
+        version,
+        state_version,
+        state: Arc::from(format!("{{\"at\":{version}}}")),
+    }
 }
 
 /// Whether the snapshot kept for `state_version` is as of `version`.
 async fn kept(store: &dyn EventStore, state_version: u32, version: Option<u64>) -> bool {
-    let found = store.snapshot(&tenant("a"), &account("x"), state_version).await.unwrap();
-    assert!(found.iter().all(|found| *found == snapshot(found.version, state_version)), "{found:?}");
+    let found = store
+        .snapshot(&tenant("a"), &account("x"), state_version)
+        .await
+        .unwrap();
+    assert!(
+        found
+            .iter()
+            .all(|found| *found == snapshot(found.version, state_version)),
+        "{found:?}"
+    );
     found.map(|found| found.version) == version
 }
 
@@ -81,7 +125,10 @@ async fn the_newest_snapshot_is_kept(store: &dyn EventStore) {
     keep(3, 1);
     keep(3, 2);
     eventually("a snapshot of another shape", || kept(store, 2, Some(3))).await;
-    assert!(kept(store, 1, Some(4)).await, "an older snapshot replaced a newer one");
+    assert!(
+        kept(store, 1, Some(4)).await,
+        "an older snapshot replaced a newer one"
+    );
     assert!(kept(store, 3, None).await);
 }
 
@@ -97,14 +144,29 @@ async fn a_snapshot_of_a_version_never_reached_is_not_kept(store: &dyn EventStor
 async fn the_last_position_is_watched(store: &dyn EventStore) {
     let mut early = store.last_position(&tenant("a")).await.unwrap();
     assert_eq!(*early.borrow_and_update(), 0);
-    let first = draft("c1", "x", 0).event("Opened").event("Paid").must_append(store).await;
+    let first = draft("c1", "x", 0)
+        .event("Opened")
+        .event("Paid")
+        .must_append(store)
+        .await;
     assert_eq!(*early.borrow_and_update(), first.position);
     let late = store.last_position(&tenant("a")).await.unwrap();
     assert_eq!(*late.borrow(), 2);
-    draft("c1", "x", 0).of("b").event("Opened").must_append(store).await;
+    draft("c1", "x", 0)
+        .of("b")
+        .event("Opened")
+        .must_append(store)
+        .await;
     draft("c1", "x", 0).event("Opened").must_append(store).await;
-    draft("c2", "x", 0).event("Opened").append(store).await.unwrap_err();
-    assert!(!early.has_changed().unwrap(), "another tenant, a replay or a refusal moved the position");
+    draft("c2", "x", 0)
+        .event("Opened")
+        .append(store)
+        .await
+        .unwrap_err();
+    assert!(
+        !early.has_changed().unwrap(),
+        "another tenant, a replay or a refusal moved the position"
+    );
     draft("c3", "x", 2).event("Closed").must_append(store).await;
     early.changed().await.unwrap();
     assert_eq!((*early.borrow(), *late.borrow()), (3, 3));

@@ -31,7 +31,10 @@ async fn everything_is_there_after_a_restart() {
     assert!(full("c1", "x", 1).must_append(&store).await.replayed);
     let second = full("c2", "y", 2).must_append(&store).await;
     assert_eq!((second.position, second.version), (4, 2));
-    let taken = full("c3", "z", 3).with(|append| append.claims.push(claim("x"))).append(&store).await;
+    let taken = full("c3", "z", 3)
+        .with(|append| append.claims.push(claim("x")))
+        .append(&store)
+        .await;
     assert!(matches!(taken, Err(AppendError::ClaimTaken { .. })), "{taken:?}");
     store.verify().await.unwrap();
 }
@@ -53,13 +56,22 @@ async fn a_runtime_of_one_thread_will_do() {
 #[tokio::test(flavor = "multi_thread")]
 async fn closing_serves_what_waits() {
     let sqlite = start_sqlite().await;
-    let waiting: Vec<_> = (0..50).map(|at| sqlite.store.append(full(&format!("c{at}"), &format!("x{at}"), at + 1).0)).collect();
+    let waiting: Vec<_> = (0..50)
+        .map(|at| {
+            sqlite
+                .store
+                .append(full(&format!("c{at}"), &format!("x{at}"), at + 1).0)
+        })
+        .collect();
     sqlite.store.close().await;
     for outcome in waiting {
         outcome.await.unwrap();
     }
     let late = full("late", "late", 51).append(sqlite.store()).await;
-    assert!(matches!(late, Err(AppendError::Store(StoreError::Failed(_)))), "{late:?}");
+    assert!(
+        matches!(late, Err(AppendError::Store(StoreError::Failed(_)))),
+        "{late:?}"
+    );
     assert_eq!(feed(sqlite.store()).await.len(), 100);
     sqlite.store.close().await;
 }
@@ -70,9 +82,19 @@ async fn a_file_of_a_newer_release_is_refused() {
     beside(&sqlite).pragma_update(None, "user_version", 99).unwrap();
     let Sqlite { store, folder } = sqlite;
     drop(store);
-    let limits = SqliteEventsLimits { queue_max: 1, batch_max: 1, readers_max: 1 };
-    let refused = SqliteEvents::open(&folder.path().join("events.db"), &limits).err().unwrap().to_string();
-    assert!(refused.contains("format 99") && refused.contains("newer release"), "{refused}");
+    let limits = SqliteEventsLimits {
+        queue_max: 1,
+        batch_max: 1,
+        readers_max: 1,
+    };
+    let refused = SqliteEvents::open(&folder.path().join("events.db"), &limits)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        refused.contains("format 99") && refused.contains("newer release"),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,14 +109,23 @@ async fn a_row_that_cannot_be_written_fails_its_append_alone() {
     let queued: Vec<_> = (0..30)
         .map(|at| {
             let name = if at % 10 == 5 { "Broken" } else { "Opened" };
-            sqlite.store.append(draft(&format!("c{at}"), &format!("x{at}"), 0).event("Opened").event(name).0)
+            sqlite.store.append(
+                draft(&format!("c{at}"), &format!("x{at}"), 0)
+                    .event("Opened")
+                    .event(name)
+                    .0,
+            )
         })
         .collect();
     for (at, outcome) in queued.into_iter().enumerate() {
         match outcome.await {
             Ok(_) => assert_ne!(at % 10, 5, "append {at}"),
             Err(AppendError::Store(StoreError::Failed(why))) => {
-                assert_eq!((at % 10, why.contains("bad sector")), (5, true), "append {at}: {why}");
+                assert_eq!(
+                    (at % 10, why.contains("bad sector")),
+                    (5, true),
+                    "append {at}: {why}"
+                );
             }
             Err(other) => panic!("append {at}: {other}"),
         }
@@ -107,7 +138,10 @@ async fn a_row_that_cannot_be_written_fails_its_append_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_commit_that_fails_acknowledges_nothing() {
     let sqlite = start_sqlite().await;
-    draft("c0", "x", 0).event("Opened").must_append(sqlite.store()).await;
+    draft("c0", "x", 0)
+        .event("Opened")
+        .must_append(sqlite.store())
+        .await;
     let position = sqlite.store.last_position(&tenant("a")).await.unwrap();
     let beside = beside(&sqlite);
     beside
@@ -117,14 +151,23 @@ async fn a_commit_that_fails_acknowledges_nothing() {
              CREATE TRIGGER failing AFTER INSERT ON events BEGIN INSERT INTO flush VALUES (1); END",
         )
         .unwrap();
-    let queued: Vec<_> = (1..9).map(|at| sqlite.store.append(draft(&format!("c{at}"), "x", at).event("Paid").0)).collect();
+    let queued: Vec<_> = (1..9)
+        .map(|at| {
+            sqlite
+                .store
+                .append(draft(&format!("c{at}"), "x", at).event("Paid").0)
+        })
+        .collect();
     for outcome in queued {
         // Those after the failed batch find the aggregate where it was.
         assert!(outcome.await.is_err());
     }
     assert_eq!((feed(sqlite.store()).await.len(), *position.borrow()), (1, 1));
     beside.execute_batch("DROP TRIGGER failing").unwrap();
-    let next = draft("c1", "x", 1).event("Paid").must_append(sqlite.store()).await;
+    let next = draft("c1", "x", 1)
+        .event("Paid")
+        .must_append(sqlite.store())
+        .await;
     assert_eq!((next.position, next.version, *position.borrow()), (2, 2, 2));
     sqlite.store.verify().await.unwrap();
 }
@@ -133,18 +176,27 @@ async fn a_commit_that_fails_acknowledges_nothing() {
 async fn a_full_queue_refuses() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("events.db");
-    let limits = SqliteEventsLimits { queue_max: 2, batch_max: 1, readers_max: 1 };
+    let limits = SqliteEventsLimits {
+        queue_max: 2,
+        batch_max: 1,
+        readers_max: 1,
+    };
     let store = SqliteEvents::open(&path, &limits).unwrap();
     let beside = Connection::open(&path).unwrap();
     beside.execute_batch("BEGIN IMMEDIATE").unwrap();
     // The writer holds one and the queue two.
-    let queued: Vec<_> = (0..4).map(|at| store.append(draft(&format!("c{at}"), &format!("x{at}"), 0).event("Opened").0)).collect();
+    let queued: Vec<_> = (0..4)
+        .map(|at| store.append(draft(&format!("c{at}"), &format!("x{at}"), 0).event("Opened").0))
+        .collect();
     beside.execute_batch("ROLLBACK").unwrap();
     let mut outcomes = Vec::new();
     for outcome in queued {
         outcomes.push(outcome.await);
     }
-    assert!(matches!(outcomes[3], Err(AppendError::Store(StoreError::Busy))), "{outcomes:?}");
+    assert!(
+        matches!(outcomes[3], Err(AppendError::Store(StoreError::Busy))),
+        "{outcomes:?}"
+    );
     let served = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
     assert!(served >= 2, "{outcomes:?}");
     assert_eq!(feed(&store).await.len(), served);

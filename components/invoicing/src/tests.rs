@@ -8,10 +8,13 @@ mod open;
 mod read_model;
 
 use millwork_registry::manifest::Manifest;
+use millwork_sdk::money::Currency;
 use millwork_sdk::testing::{self, Scenario};
 use serde_json::{Value, json};
 
 use crate::account::ReceivablesAccount;
+use crate::amounts::Rounding;
+use crate::event::Event;
 use crate::invoice::Invoice;
 
 /// An invoice that does not exist yet, of an active client.
@@ -35,6 +38,17 @@ fn client_with(field: &str, value: Value) -> Value {
     let mut client = client();
     client[field] = value;
     json!({ "client": client })
+}
+
+fn created() -> Event {
+    let (client_id, client_name) = ("c-1".to_owned(), "Acme Ltd".to_owned());
+    let currency = Currency::new("EUR").unwrap();
+    Event::InvoiceCreated {
+        client_id,
+        client_name,
+        currency,
+        rounding: Rounding::Document,
+    }
 }
 
 fn draft() -> Scenario<Invoice> {

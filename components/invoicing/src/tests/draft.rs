@@ -1,9 +1,14 @@
 //! Drafts: creation, lines, discounts.
 
-use millwork_sdk::testing::Scenario;
+use std::iter;
+
+use millwork_sdk::money::Decimal;
+use millwork_sdk::testing::{self, Scenario};
 use serde_json::{Value, json};
 
-use super::{client_with, draft, filled, finalized, line, new};
+use super::{client_with, created, draft, filled, finalized, line, new};
+use crate::amounts::Line;
+use crate::event::Event;
 use crate::invoice::Invoice;
 
 #[test]
@@ -111,9 +116,35 @@ fn amounts_stay_where_they_are_exact() {
 
 #[test]
 fn lines_are_bounded() {
-    let full = (0..500).fold(draft(), |draft, _| draft.when("AddLineItem", line("1", "1", "0")));
-    full.when("AddLineItem", line("1", "1", "0"))
+    let added = |n: u32| {
+        let id = format!("l-{n}");
+        let (description, zero) = ("Work".to_owned(), Decimal::ZERO);
+        let line = Line {
+            quantity: Decimal::ONE,
+            unit_price: zero,
+            tax_rate: zero,
+            discount: zero,
+            total: zero,
+            product_id: None,
+            sku: None,
+            discount_percent: None,
+            id,
+            description,
+        };
+        Event::LineItemAdded(line)
+    };
+    let with =
+        |lines: u32| testing::given::<Invoice>("i-1", iter::once(created()).chain((0..lines).map(added)));
+    with(500)
+        .when("AddLineItem", line("1", "1", "0"))
         .then_rejected("too-many-lines", "");
+    assert!(
+        with(499)
+            .when("AddLineItem", line("1", "1", "0"))
+            .claims()
+            .0
+            .is_empty()
+    );
 }
 
 #[test]

@@ -1,10 +1,15 @@
 //! Numbered invoices: payments and voiding.
 
+use millwork_sdk::money::{Currency, Decimal};
+use millwork_sdk::testing;
+use millwork_sdk::timestamp::Timestamp;
 use serde_json::{Value, json};
 
-use super::{draft, filled, finalized};
+use super::{created, draft, filled, finalized};
 use crate::account::ReceivablesAccount;
-use crate::event::AccountEvent;
+use crate::amounts::Rounding;
+use crate::event::{AccountEvent, BillTo, Event, InvoiceFinalized, PaymentRecorded};
+use crate::invoice::Invoice;
 
 fn payment(amount: &str) -> Value {
     json!({ "amount": amount, "method": "transfer", "paymentId": format!("p-{amount}") })
@@ -93,9 +98,40 @@ fn a_payment_is_refused() {
 
 #[test]
 fn payments_are_bounded() {
-    let pay = |n: i32| json!({ "amount": "0.01", "method": "cash", "paymentId": format!("p-{n}") });
-    let full = (0..500).fold(finalized(), |invoice, n| invoice.when("RecordPayment", pay(n)));
-    full.when("RecordPayment", pay(500))
+    let (eur, cent): (Currency, Decimal) = (Currency::new("EUR").unwrap(), "0.01".parse().unwrap());
+    let finalized = Event::InvoiceFinalized(InvoiceFinalized {
+        invoice_number: "INV-1".into(),
+        client_id: "c-1".into(),
+        bill_to: BillTo {
+            name: "Acme Ltd".into(),
+            address: None,
+        },
+        currency: eur,
+        rounding: Rounding::Document,
+        subtotal: Decimal::TEN,
+        discount_total: Decimal::ZERO,
+        taxes: vec![],
+        tax_total: Decimal::ZERO,
+        grand_total: Decimal::TEN,
+        issued_at: Timestamp::from_millis(0),
+        due_date: "2026-01-01".parse().unwrap(),
+    });
+    let paid = |n: u32| {
+        let amount_paid = cent * Decimal::from(n);
+        Event::PaymentRecorded(PaymentRecorded {
+            payment_id: format!("p-{n}"),
+            client_id: "c-1".into(),
+            currency: eur,
+            amount: cent,
+            method: "cash".into(),
+            paid_at: Timestamp::from_millis(0),
+            amount_paid,
+            amount_due: Decimal::TEN - amount_paid,
+        })
+    };
+    let history = [created(), finalized].into_iter().chain((1..=500).map(paid));
+    testing::given::<Invoice>("i-1", history)
+        .when("RecordPayment", payment("1.00"))
         .then_rejected("too-many-payments", "");
 }
 

@@ -51,25 +51,20 @@ enum Language {
 /// # Errors
 /// When a tool is missing and cannot be installed, or a component does not compile.
 pub(crate) fn build_components(workspace: &Workspace, only: &[String]) -> Result<()> {
+    let outputs = workspace.components();
     let mut guests = Vec::new();
     for parent in ["components", "plugins-examples"] {
-        guests.extend(find_guests(
-            &workspace.root.join(parent),
-            &workspace.components(),
-            only,
-        )?);
+        guests.extend(find_guests(&workspace.root.join(parent), &outputs, only)?);
     }
-    if guests.is_empty() {
-        return Ok(());
+    let not_built = build_all(workspace, &guests, "building the components")?;
+    if let Some(missing) = not_built.first() {
+        bail!("{} cannot be built here: {}", missing.name, missing.reason);
     }
-    say("building the components");
-    let toolchain = RustToolchain::find(workspace)?;
-    for guest in guests {
-        guest
-            .build(workspace, toolchain)
-            .with_context(|| format!("build {}", guest.folder.display()))?;
+    if only.is_empty() {
+        remove_others(&outputs, &guests)
+    } else {
+        Ok(())
     }
-    Ok(())
 }
 
 /// Builds `tests/guests/*` into `target/components/test/`, of them `only` those named, if any are; gives those for
@@ -80,15 +75,19 @@ pub(crate) fn build_components(workspace: &Workspace, only: &[String]) -> Result
 pub(crate) fn build_test_guests(workspace: &Workspace, only: &[String]) -> Result<Vec<NotBuilt>> {
     let outputs = workspace.components().join("test");
     let guests = find_guests(&workspace.root.join("tests/guests"), &outputs, only)?;
+    build_all(workspace, &guests, "building the components of the tests")
+}
+
+fn build_all(workspace: &Workspace, guests: &[Guest], step: &str) -> Result<Vec<NotBuilt>> {
     if guests.is_empty() {
         return Ok(Vec::new());
     }
-    say("building the components of the tests");
+    say(step);
     let toolchain = RustToolchain::find(workspace)?;
     let mut not_built = Vec::new();
     for guest in guests {
-        if let Err(missing) = guest.language.ensure_tools() {
-            // A file from an earlier day would be tested in its place.
+        if let Err(missing) = guest.ensure_tools(workspace) {
+            // A file from an earlier day would be used in its place.
             fs::remove_file(&guest.output).ok();
             not_built.push(NotBuilt {
                 name: guest.name().to_owned(),
@@ -103,6 +102,19 @@ pub(crate) fn build_test_guests(workspace: &Workspace, only: &[String]) -> Resul
     Ok(not_built)
 }
 
+/// What is left of components that are no longer there: `--demo` would enable it.
+fn remove_others(outputs: &Path, guests: &[Guest]) -> Result<()> {
+    for entry in fs::read_dir(outputs)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "wasm")
+            && guests.iter().all(|g| g.output != path)
+        {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 fn find_guests(parent: &Path, outputs: &Path, only: &[String]) -> Result<Vec<Guest>> {
     let mut folders = folders_with(parent, "plugin.yaml")?;
     folders.retain(|folder| only.is_empty() || only.iter().any(|name| folder.ends_with(name)));
@@ -110,17 +122,6 @@ fn find_guests(parent: &Path, outputs: &Path, only: &[String]) -> Result<Vec<Gue
         .into_iter()
         .map(|folder| Guest::in_folder(folder, outputs))
         .collect()
-}
-
-impl Language {
-    /// Whether all its tools are here, once what can be installed has been.
-    fn ensure_tools(self) -> Result<()> {
-        match self {
-            Self::Rust => Ok(()),
-            Self::C => c::ensure_tools(),
-            Self::JavaScript => javascript::ensure_tools(),
-        }
-    }
 }
 
 impl Guest {
@@ -149,6 +150,15 @@ impl Guest {
             output,
             language,
         })
+    }
+
+    /// Whether all its tools are here, once what can be installed has been.
+    fn ensure_tools(&self, workspace: &Workspace) -> Result<()> {
+        match self.language {
+            Language::Rust => Ok(()),
+            Language::C => c::ensure_tools(),
+            Language::JavaScript => javascript::ensure_tools(workspace, &self.folder),
+        }
     }
 
     fn name(&self) -> &str {

@@ -57,6 +57,13 @@ struct Step<'a> {
     line: Line,
 }
 
+/// Events last read from the feed: most projections of a tenant stand at the same position.
+#[derive(Default)]
+struct Page {
+    after: Option<Position>,
+    events: Vec<Recorded>,
+}
+
 /// When a failing projection is tried again.
 struct Backoff {
     failures: u32,
@@ -127,6 +134,7 @@ impl Projector {
         let _projecting = tenant.projecting.lock().await;
         let generation = tenant.generation();
         let mut more = false;
+        let mut page = Page::default();
         for module in generation.modules.values() {
             for (name, declared) in &module.manifest.projections {
                 let step = Step {
@@ -143,7 +151,7 @@ impl Projector {
                 {
                     continue;
                 }
-                match self.advance(step).await {
+                match self.advance(step, &mut page).await {
                     Ok(moved) => {
                         failing.remove(&key);
                         more |= moved;
@@ -173,7 +181,7 @@ impl Projector {
     }
 
     /// Applies the next batch of the live line; whether there was one.
-    async fn advance(&self, step: Step<'_>) -> Result<bool, StepError> {
+    async fn advance(&self, step: Step<'_>, page: &mut Page) -> Result<bool, StepError> {
         let key = step.key();
         let (at, saved) = match step.tenant.progress.get(&key) {
             Some(known) => known,
@@ -186,15 +194,22 @@ impl Projector {
                 (start, start)
             }
         };
-        let events = self
-            .events
-            .feed(&step.tenant.id, at, self.limits.batch_events_max)
-            .await?;
+        if page.after != Some(at) {
+            let events = self
+                .events
+                .feed(&step.tenant.id, at, self.limits.batch_events_max)
+                .await?;
+            *page = Page {
+                after: Some(at),
+                events,
+            };
+        }
+        let events = &page.events;
         let Some(end) = events.last().map(|event| event.position) else {
             return Ok(false);
         };
         let must_save = end - saved >= self.limits.checkpoint_every;
-        let wrote = self.apply(step, &events, end, must_save).await?;
+        let wrote = self.apply(step, events, end, must_save).await?;
         step.tenant.progress.set(&key, end, wrote.then_some(end));
         self.report_lag(step, end).await;
         Ok(true)

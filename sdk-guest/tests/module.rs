@@ -149,6 +149,11 @@ struct Params {
     least: i64,
 }
 
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
 impl Query for Richest {
     const NAME: &'static str = "Richest";
     type Params = Params;
@@ -164,7 +169,7 @@ impl Query for Richest {
             .sort(&json!({ "balance": -1 }))
             .limit(2)
             .fields(&["name"])
-            .each(|account: Value| names.push(account["name"].as_str().unwrap_or("").to_owned()))?;
+            .each(|account: Named| names.push(account.name))?;
         Ok(names)
     }
 }

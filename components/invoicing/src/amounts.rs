@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use millwork_sdk::money::{Currency, Decimal, allocate};
 use serde::{Deserialize, Serialize};
 
-/// No amount before tax may be larger: products with a rate then stay within the 28 digits that are exact.
+/// 9,999,999,999,999: no amount before tax may be larger, so that products with a rate keep to 28 exact digits.
 pub const AMOUNT_MAX: Decimal = Decimal::from_parts(1_316_134_911, 2_328, 0, false, 0);
 
 /// A line with its amounts.

@@ -22,7 +22,7 @@ pub const FIND_SKIP_MAX: u32 = 10_000;
 pub const FILTER_DEPTH_MAX: usize = 16;
 /// Conditions of a filter, and changes of an update.
 pub const FILTER_TESTS_MAX: usize = 256;
-/// Values of one `$in` or `$each`.
+/// Values in all `$in` of a filter, or of one `$each`.
 pub const FILTER_VALUES_MAX: usize = 1_000;
 /// Longest regular expression, in bytes.
 pub const REGEX_BYTES_MAX: usize = 1_000;

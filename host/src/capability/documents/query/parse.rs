@@ -62,6 +62,8 @@ impl Place {
 #[derive(Default)]
 struct Parser {
     tests: usize,
+    /// In all `$in` and `$nin`, since a backend may have to hand all of them over in one statement.
+    values: usize,
 }
 
 impl Parser {
@@ -152,8 +154,8 @@ impl Parser {
             "$gte" => compare(Relation::Gte),
             "$lt" => compare(Relation::Lt),
             "$lte" => compare(Relation::Lte),
-            "$in" => Test::In(operands(value, &place)?),
-            "$nin" => Test::Not(vec![Test::In(operands(value, &place)?)]),
+            "$in" => Test::In(self.operands(value, &place)?),
+            "$nin" => Test::Not(vec![Test::In(self.operands(value, &place)?)]),
             "$exists" => Test::Exists(
                 value
                     .as_bool()
@@ -179,6 +181,20 @@ impl Parser {
         Ok(Test::ElementObject(Box::new(self.filter(json, place)?)))
     }
 
+    fn operands(&mut self, json: &Value, place: &Place) -> Result<Vec<Operand>, DocumentError> {
+        let values = json
+            .as_array()
+            .ok_or_else(|| place.malformed("must be an array"))?;
+        self.values += values.len();
+        if self.values > FILTER_VALUES_MAX {
+            return Err(DocumentError::TooLarge(format!(
+                "filter{}: more than {FILTER_VALUES_MAX} values in all",
+                place.text
+            )));
+        }
+        Ok(values.iter().map(Operand::new).collect())
+    }
+
     fn count(&mut self) -> Result<(), DocumentError> {
         self.tests += 1;
         if self.tests > FILTER_TESTS_MAX {
@@ -192,19 +208,6 @@ impl Parser {
 
 fn has_operators(fields: &Map<String, Value>) -> bool {
     fields.keys().next().is_some_and(|name| name.starts_with('$'))
-}
-
-fn operands(json: &Value, place: &Place) -> Result<Vec<Operand>, DocumentError> {
-    let values = json
-        .as_array()
-        .ok_or_else(|| place.malformed("must be an array"))?;
-    if values.len() > FILTER_VALUES_MAX {
-        return Err(DocumentError::TooLarge(format!(
-            "filter{}: more than {FILTER_VALUES_MAX} values",
-            place.text
-        )));
-    }
-    Ok(values.iter().map(Operand::new).collect())
 }
 
 fn regex(pattern: &Value, options: Option<&Value>, place: &Place) -> Result<Regex, DocumentError> {

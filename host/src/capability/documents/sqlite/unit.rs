@@ -69,7 +69,8 @@ impl SqliteUnit {
     }
 
     /// Brings the commits so far to the disk. SQLite sets how safe a transaction is before it begins, when nobody knows
-    /// yet how the unit will end; but the flush of a later transaction covers all that stands before it in the WAL.
+    /// yet how the unit will end; but the flush of a later transaction covers all that stands before it in the WAL. When
+    /// it fails, the writes are there, but the caller is told of the failure: they may be lost with the power.
     fn flush(&self) -> Result<(), DocumentError> {
         self.db.pragma_update(None, "synchronous", "full")?;
         let flushed = self.run("UPDATE flushes SET number = number + 1");
@@ -81,7 +82,8 @@ impl SqliteUnit {
 impl Drop for SqliteUnit {
     fn drop(&mut self) {
         if !self.db.is_autocommit()
-            && let Err(error) = blocking::run(|| self.run("ROLLBACK"))
+            // On this thread as it is: a unit may be dropped while its runtime ends, and nothing waits for the disk here.
+            && let Err(error) = self.run("ROLLBACK")
         {
             tracing::error!(%error, "a unit of work cannot be rolled back");
         }

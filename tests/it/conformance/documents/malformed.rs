@@ -58,7 +58,10 @@ fn filters() {
         (json!({"x.$y": 1}), "filter.x.$y"),
         (json!({"x".repeat(257): 1}), "256 bytes"),
         (json!({"x": {"$in": vec![0; 1_001]}}), "filter.x.$in"),
-        (json!({"x": {"$in": vec![0; 600], "$nin": vec![0; 600]}}), "filter.x.$nin"),
+        (
+            json!({"x": {"$in": vec![0; 600], "$nin": vec![0; 600]}}),
+            "filter.x.$nin",
+        ),
         (
             nested(20, json!({"x": 1}), |inner| json!({"$and": [inner]})),
             "nests deeper",

@@ -1,11 +1,12 @@
 //! `millwork serve`: opens a data folder, serves it, and closes it again on SIGINT or SIGTERM.
 
+use std::fs::{self, File, TryLockError};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::Args;
 use metrics_exporter_prometheus::PrometheusHandle;
 use millwork_registry::id::TenantId;
@@ -21,6 +22,8 @@ use crate::telemetry::{self, LogFormat};
 
 /// How often samples of histograms are folded, so that they do not pile up when nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// File that says by its lock that a process serves the data folder.
+const LOCK: &str = "lock";
 /// File with a token for operators, in the data folder.
 const OPERATOR_TOKEN: &str = "operator-token";
 /// File with a token of the demo tenant's admin, in the data folder.
@@ -58,6 +61,7 @@ impl Serve {
     }
 
     async fn serve(&self, metrics: PrometheusHandle) -> Result<()> {
+        let _lock = lock(&self.data)?;
         let config = Config::new(&self.data);
         let limits = config.http.clone();
         let host = Host::open(config)
@@ -112,6 +116,19 @@ impl Serve {
             token,
             path: demo::first_path(host, &tenant)?,
         })
+    }
+}
+
+/// One process a folder: the store's writer and the states in memory know of no other. The system lets go of the lock
+/// when the process ends, however it ends.
+fn lock(data: &Path) -> Result<File> {
+    fs::create_dir_all(data).with_context(|| format!("make {}", data.display()))?;
+    let path = data.join(LOCK);
+    let file = File::create(&path).with_context(|| format!("open {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => bail!("another process serves {}", data.display()),
+        Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock {}", path.display())),
     }
 }
 
@@ -221,5 +238,19 @@ mod tests {
             text.contains("$(cat d/demo-token)\" http://127.0.0.1:80/api/v1/things"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_folder_is_served_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = lock(folder.path()).unwrap();
+        assert!(
+            lock(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("another process")
+        );
+        drop(first);
+        assert!(lock(folder.path()).is_ok());
     }
 }

@@ -298,7 +298,7 @@ fn summary(release: &Release) -> Value {
     json!({
         "name": release.name,
         "version": release.version,
-        "digest": release.digest.hex(),
+        "digest": release.digest,
         "sizeBytes": release.size_bytes,
         "publisher": release.publisher,
         "description": release.manifest.description,

@@ -1,9 +1,13 @@
 //! Reading bodies: whole, bounded, and parsed once.
 
-use axum::body::{Body, Bytes};
-use axum::extract::{DefaultBodyLimit, FromRequest as _, Request};
+use std::future::poll_fn;
+use std::pin::Pin;
+
+use axum::body::Body;
 use axum::http::HeaderMap;
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
+use bytes::{Bytes, BytesMut};
+use hyper::body::Body as _;
 use serde_json::{Map, Value};
 
 use super::exchange::Exchange;
@@ -13,25 +17,80 @@ use crate::error::Error;
 /// Media type of commands and administrative requests.
 pub(super) const JSON: &str = "application/json";
 
-/// A whole body of at most `limit` bytes. One that says it is longer is refused before it is read.
+/// How much of a refused body is still read, in bytes. A connection that is closed while its client sends may lose the
+/// answer on the way.
+const DISCARDED_BYTES_MAX: usize = 32 << 20;
+
+/// A whole body of at most `limit` bytes.
 pub(super) async fn receive(
     exchange: &Exchange,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
 ) -> Result<Bytes, Problem> {
-    let announced = headers
-        .get(CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| usize::try_from(length).map_or(true, |length| length > limit)) {
+    // Who waits for leave to send is refused before the body comes.
+    if headers.contains_key(EXPECT) && announced(headers).is_some_and(|length| length > limit) {
         return Err(Problem::body_too_large(limit));
     }
-    let mut request = Request::new(body);
-    DefaultBodyLimit::max(limit).apply(&mut request);
     exchange.body_begins();
-    let received = Bytes::from_request(request, &()).await;
+    let received = collect(body, limit).await;
     exchange.body_ends();
-    received.map_err(|rejection| Problem::of_unread_body(rejection.status(), limit))
+    received
+}
+
+fn announced(headers: &HeaderMap) -> Option<usize> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Most bodies come in one piece, which is given as it is.
+async fn collect(mut body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let mut whole = Bytes::new();
+    while let Some(piece) = next(&mut body).await? {
+        if whole.len() + piece.len() > limit {
+            discard(body).await;
+            return Err(Problem::body_too_large(limit));
+        }
+        whole = if whole.is_empty() {
+            piece
+        } else {
+            joined(whole, &piece)
+        };
+    }
+    Ok(whole)
+}
+
+/// Appends in place when nobody else holds the bytes, as is the case from the second piece on.
+fn joined(whole: Bytes, piece: &[u8]) -> Bytes {
+    let mut all = whole
+        .try_into_mut()
+        .unwrap_or_else(|shared| BytesMut::from(shared.as_ref()));
+    all.extend_from_slice(piece);
+    all.freeze()
+}
+
+async fn discard(mut body: Body) {
+    let mut discarded = 0;
+    while let Ok(Some(piece)) = next(&mut body).await {
+        discarded += piece.len();
+        if discarded > DISCARDED_BYTES_MAX {
+            break;
+        }
+    }
+}
+
+/// The next piece; trailers are passed over.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    loop {
+        match poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Problem::body_unreadable()),
+            Some(Ok(frame)) => {
+                if let Ok(piece) = frame.into_data() {
+                    return Ok(Some(piece));
+                }
+            }
+        }
+    }
 }
 
 /// A JSON object; an empty body is an empty one.
@@ -88,5 +147,21 @@ mod tests {
         check(Some("application/json"), "[]", Some("malformed"));
         check(Some("application/json"), "{", Some("malformed"));
         check(Some("application/json"), &"[".repeat(100_000), Some("malformed"));
+    }
+
+    #[tokio::test]
+    async fn bodies_end_at_the_limit() {
+        let sized = |length: usize| collect(Body::from(vec![b'x'; length]), 10);
+        assert_eq!(sized(0).await.unwrap().len(), 0);
+        assert_eq!(sized(10).await.unwrap().len(), 10);
+        assert_eq!(sized(11).await.unwrap_err().code(), "body-too-large");
+    }
+
+    #[test]
+    fn pieces_are_joined_in_order() {
+        let whole = [b"cd".as_slice(), b"ef"]
+            .into_iter()
+            .fold(Bytes::from_static(b"ab"), joined);
+        assert_eq!(whole, "abcdef");
     }
 }

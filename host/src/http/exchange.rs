@@ -167,7 +167,7 @@ fn finish(mut response: Response, exchange: &Exchange) -> Response {
     let bare = |status: StatusCode| status.is_client_error() || status.is_server_error();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => Some(problem),
-        None if bare(response.status()) => Some(bare_problem(&response)),
+        None if bare(response.status()) => Some(Problem::of_status(response.status())),
         None => None,
     };
     if let Some(problem) = problem {
@@ -181,18 +181,6 @@ fn finish(mut response: Response, exchange: &Exchange) -> Response {
         response.headers_mut().insert(CORRELATION_ID, id);
     }
     response
-}
-
-/// The problem behind an error that axum itself answers.
-fn bare_problem(response: &Response) -> Problem {
-    match response
-        .headers()
-        .get(axum::http::header::ALLOW)
-        .and_then(|allow| allow.to_str().ok())
-    {
-        Some(allow) => Problem::method_not_allowed(allow),
-        None => Problem::of_status(response.status()),
-    }
 }
 
 fn record(

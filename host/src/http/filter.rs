@@ -3,7 +3,7 @@
 //! Only fields that the view declares can be named. Everything becomes a [`Find`] with a filter in MongoDB's words.
 
 use millwork_registry::manifest::{Manifest, View};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::params::{Params, unknown};
 use super::typing::{Types, property};
@@ -54,32 +54,20 @@ fn limit(given: Option<&str>, limits: &HttpLimits) -> Result<u32, Error> {
 }
 
 fn sort(view: &View, given: Option<&str>) -> Result<Sort, Error> {
-    let fields: Vec<_> = order(given.unwrap_or(&view.default_sort)).collect();
-    if let Some((field, _)) = fields
-        .iter()
-        .find(|(field, _)| given.is_some() && !view.sort.iter().any(|f| f == field))
-    {
-        return Err(Error::Malformed(format!(
-            "parameter \"sort\": {field:?} is none of {}",
-            view.sort.join(", ")
-        )));
-    }
-    let keys: Map<_, _> = fields
-        .iter()
-        .map(|(field, direction)| ((*field).to_owned(), json!(direction)))
-        .collect();
-    Ok(Sort::parse(&Value::Object(keys))?)
-}
-
-/// Fields and directions of `-dueDate,grandTotal`.
-fn order(text: &str) -> impl Iterator<Item = (&str, i32)> {
-    text.split(',')
+    let Some(text) = given else {
+        return Ok(Sort::parse_text(&view.default_sort)?);
+    };
+    let mut names = text
+        .split(',')
         .map(str::trim)
-        .filter(|key| !key.is_empty())
-        .map(|key| match key.strip_prefix('-') {
-            Some(field) => (field, -1),
-            None => (key, 1),
-        })
+        .map(|key| key.strip_prefix('-').unwrap_or(key));
+    match names.find(|name| !view.sort.iter().any(|known| known == name)) {
+        Some(name) => Err(Error::Malformed(format!(
+            "parameter \"sort\": {name:?} is none of {}",
+            view.sort.join(", ")
+        ))),
+        None => Ok(Sort::parse_text(text)?),
+    }
 }
 
 fn fields(view: &View, given: Option<&str>) -> Result<Vec<String>, Error> {
@@ -293,15 +281,12 @@ views:
             "limit=x",
             "sort=status",
             "sort=-",
+            "sort=--dueDate",
+            "sort=dueDate,dueDate",
             "fields=secret",
             "fields=",
         ] {
-            let outcome = page(refused);
-            assert!(outcome.is_err() || refused == "sort=-", "{refused}");
+            assert!(page(refused).is_err(), "{refused}");
         }
-        assert_eq!(
-            order("-dueDate, grandTotal").collect::<Vec<_>>(),
-            [("dueDate", -1), ("grandTotal", 1)]
-        );
     }
 }

@@ -45,10 +45,7 @@ pub(super) async fn serve(State(app): State<Arc<App>>, request: Request) -> Resu
     let path = below_prefix(parts.uri.path()).ok_or_else(Problem::no_route)?;
     let exchange = Exchange::of(&parts.extensions)?;
     let principal = app.principal(&parts.headers)?;
-    let tenant_id = principal
-        .tenant
-        .as_ref()
-        .ok_or_else(|| Error::Forbidden("a tenant".to_owned()))?;
+    let tenant_id = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
     let tenant = app.host.tenant(tenant_id)?;
     exchange.belongs_to(&tenant);
     let generation = tenant.generation();

@@ -153,6 +153,15 @@ impl Problem {
         }))
     }
 
+    /// The credential is the host's operator's, and modules work for tenants.
+    pub(super) fn no_tenant() -> Self {
+        Self::new(
+            Kind::Forbidden,
+            "no-tenant-credential",
+            "this credential belongs to no tenant",
+        )
+    }
+
     /// No route answers this path.
     pub(super) fn no_route() -> Self {
         Self::new(Kind::NotFound, "no-route", "nothing answers at this path")
@@ -187,16 +196,13 @@ impl Problem {
         )
     }
 
-    /// For the status with which reading a body ended.
-    pub(super) fn of_unread_body(status: StatusCode, limit_bytes: usize) -> Self {
-        match status {
-            StatusCode::PAYLOAD_TOO_LARGE => Self::body_too_large(limit_bytes),
-            _ => Self::new(
-                Kind::Malformed,
-                "body-unreadable",
-                "the body could not be read to its end",
-            ),
-        }
+    /// The connection broke, or the framing is wrong, while the body arrived.
+    pub(super) fn body_unreadable() -> Self {
+        Self::new(
+            Kind::Malformed,
+            "body-unreadable",
+            "the body could not be read to its end",
+        )
     }
 
     /// The body did not arrive in time.
@@ -228,6 +234,12 @@ impl Problem {
     pub(super) fn of_status(status: StatusCode) -> Self {
         match status {
             StatusCode::NOT_FOUND => Self::no_route(),
+            // Whoever answers so adds the header with the methods.
+            StatusCode::METHOD_NOT_ALLOWED => Self::new(
+                Kind::MethodNotAllowed,
+                "method-not-allowed",
+                "this path has other methods; see the header Allow",
+            ),
             StatusCode::PAYLOAD_TOO_LARGE => {
                 Self::new(Kind::TooLarge, "body-too-large", "the body is too large")
             }

@@ -7,7 +7,8 @@ use axum::response::Response;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 
 use super::problem::Problem;
 use crate::dispatch::Executed;
@@ -115,16 +116,18 @@ pub(super) fn header(text: &str) -> Result<HeaderValue, Problem> {
     HeaderValue::from_str(text).map_err(|_| Problem::bug(format!("{text:?} cannot stand in a header")))
 }
 
-/// Milliseconds since 1970 as RFC 3339, UTC.
+/// Milliseconds since 1970 as RFC 3339, UTC, always with three digits behind the second so that texts sort as times.
 fn rfc3339<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     let text = time_text(*ms).ok_or_else(|| serde::ser::Error::custom(format!("{ms} ms is no time")))?;
     serializer.serialize_str(&text)
 }
 
 fn time_text(ms: u64) -> Option<String> {
+    const FORM: &[BorrowedFormatItem<'_>] =
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000)
         .ok()?
-        .format(&Rfc3339)
+        .format(FORM)
         .ok()
 }
 
@@ -134,7 +137,7 @@ mod tests {
 
     #[test]
     fn times_are_rfc_3339() {
-        assert_eq!(time_text(0).unwrap(), "1970-01-01T00:00:00Z");
+        assert_eq!(time_text(0).unwrap(), "1970-01-01T00:00:00.000Z");
         assert_eq!(time_text(1_790_000_000_123).unwrap(), "2026-09-21T14:13:20.123Z");
         assert_eq!(time_text(u64::MAX), None);
     }

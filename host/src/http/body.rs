@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::HeaderMap;
@@ -9,6 +10,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Body as _;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::exchange::Exchange;
 use super::problem::Problem;
@@ -20,6 +22,10 @@ pub(super) const JSON: &str = "application/json";
 /// How much of a refused body is still read, in bytes. A connection that is closed while its client sends may lose the
 /// answer on the way.
 const DISCARDED_BYTES_MAX: usize = 32 << 20;
+/// Longest time for that.
+const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
+/// A client that sends nothing for so long waits for the answer.
+const DISCARD_PAUSE_MAX: Duration = Duration::from_millis(250);
 
 /// A whole body of at most `limit` bytes.
 pub(super) async fn receive(
@@ -28,8 +34,11 @@ pub(super) async fn receive(
     body: Body,
     limit: usize,
 ) -> Result<Bytes, Problem> {
-    // Who waits for leave to send is refused before the body comes.
-    if headers.contains_key(EXPECT) && announced(headers).is_some_and(|length| length > limit) {
+    if announced(headers).is_some_and(|length| length > limit) {
+        // Who waits for leave to send is not given it.
+        if !headers.contains_key(EXPECT) {
+            discard(body).await;
+        }
         return Err(Problem::body_too_large(limit));
     }
     exchange.body_begins();
@@ -68,14 +77,19 @@ fn joined(whole: Bytes, piece: &[u8]) -> Bytes {
     all.freeze()
 }
 
+/// Reads what a client is still sending, as long as it does, in bounds.
 async fn discard(mut body: Body) {
-    let mut discarded = 0;
-    while let Ok(Some(piece)) = next(&mut body).await {
-        discarded += piece.len();
-        if discarded > DISCARDED_BYTES_MAX {
-            break;
+    let reading = async {
+        let mut discarded = 0;
+        while let Ok(Ok(Some(piece))) = timeout(DISCARD_PAUSE_MAX, next(&mut body)).await {
+            discarded += piece.len();
+            if discarded > DISCARDED_BYTES_MAX {
+                break;
+            }
         }
-    }
+    };
+    // The answer is the same, however far this came.
+    let _ = timeout(DISCARD_TIME_MAX, reading).await;
 }
 
 /// The next piece; trailers are passed over.

@@ -48,7 +48,11 @@ fn rejected(rejection: Rejection) -> Problem {
     }
 }
 
-fn violated(code: &'static str, errors: Vec<Violation>) -> Problem {
+/// Most characters of one violation's message: validators quote the value, which may be as large as a body.
+const MESSAGE_CHARS_MAX: usize = 400;
+
+fn violated(code: &'static str, mut errors: Vec<Violation>) -> Problem {
+    errors.iter_mut().for_each(|error| shorten(&mut error.message));
     let detail = match errors.as_slice() {
         [one] if one.pointer.is_empty() => one.message.clone(),
         [one] => format!("{}: {}", one.pointer, one.message),
@@ -57,6 +61,13 @@ fn violated(code: &'static str, errors: Vec<Violation>) -> Problem {
     let mut problem = Problem::new(Kind::Invalid, code, detail);
     problem.0.errors = errors;
     problem
+}
+
+fn shorten(message: &mut String) {
+    if let Some((end, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+        message.truncate(end);
+        message.push('…');
+    }
 }
 
 fn unauthenticated(why: &'static str) -> Problem {

@@ -120,3 +120,15 @@ async fn headers_stand_beside_the_problem() {
         "GET, POST"
     );
 }
+
+#[tokio::test]
+async fn quoted_values_are_shortened() {
+    let violation = Violation {
+        pointer: "/name".to_owned(),
+        code: "maxLength".to_owned(),
+        message: "ä".repeat(1 << 20),
+    };
+    let (_, details) = read(Error::Schema(vec![violation])).await;
+    assert!(details["errors"][0]["message"].as_str().unwrap().chars().count() < 500);
+    assert!(details["detail"].as_str().unwrap().chars().count() < 500);
+}

@@ -46,8 +46,8 @@ pub struct Host {
     catalog: Catalog,
     generations: Generations,
     projector: Arc<Projector>,
-    /// std's lock: held for a look-up only.
-    tenants: RwLock<HashMap<TenantId, Arc<Tenant>>>,
+    /// With the reason where one did not start. std's lock: held for a look-up only.
+    tenants: RwLock<HashMap<TenantId, Result<Arc<Tenant>, String>>>,
     /// Held while a tenant is made, so that two requests do not make it twice.
     creating: tokio::sync::Mutex<()>,
     /// Projectors and drains, joined by [`Host::close`]. tokio's lock, since joining waits.
@@ -60,12 +60,16 @@ impl Host {
     /// Opens the data folder and all tenants in it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the folder cannot be used, [`Error::Load`] when a tenant's release cannot be loaded.
+    /// [`Error::Unavailable`] when the folder cannot be used. A tenant that does not start takes no other down: it is
+    /// logged, and asking for it says why.
     pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
         let opened = blocking::run(|| Self::parts(config))?;
         let host = Arc::new(opened);
         for record in host.tenants()? {
-            host.start_tenant(record.id).await?;
+            if let Err(error) = host.start_tenant(record.id.clone()).await {
+                tracing::error!(tenant = %record.id, %error, "tenant does not start");
+                host.keep(record.id, Err(error.to_string()));
+            }
         }
         Ok(host)
     }
@@ -134,13 +138,21 @@ impl Host {
     /// A tenant of this host.
     ///
     /// # Errors
-    /// [`Error::NoTenant`].
+    /// [`Error::NoTenant`]; [`Error::Unavailable`] when it did not start.
     pub fn tenant(&self, id: &TenantId) -> Result<Arc<Tenant>, Error> {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
-        tenants
-            .get(id)
-            .cloned()
-            .ok_or_else(|| Error::NoTenant(id.clone()))
+        match tenants.get(id) {
+            Some(Ok(tenant)) => Ok(Arc::clone(tenant)),
+            Some(Err(why)) => Err(Error::Unavailable(format!("tenant {id} did not start: {why}"))),
+            None => Err(Error::NoTenant(id.clone())),
+        }
+    }
+
+    fn keep(&self, id: TenantId, tenant: Result<Arc<Tenant>, String>) {
+        self.tenants
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id, tenant);
     }
 
     /// All tenants, by id.
@@ -157,7 +169,7 @@ impl Host {
     /// [`Error::Exists`] when there is one with this id.
     pub async fn create_tenant(&self, id: TenantId, name: String) -> Result<(), Error> {
         let _creating = self.creating.lock().await;
-        if self.tenant(&id).is_ok() {
+        if !matches!(self.tenant(&id), Err(Error::NoTenant(_))) {
             return Err(Error::Exists {
                 what: "tenant".to_owned(),
                 id: id.to_string(),
@@ -192,10 +204,7 @@ impl Host {
         self.resume_rebuilds(&tenant).await?;
         let projector = Arc::clone(&self.projector).run(Arc::clone(&tenant), self.stop.subscribe());
         self.tasks.lock().await.spawn(projector);
-        self.tenants
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, tenant);
+        self.keep(id, Ok(tenant));
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::bindings::types;
 use crate::blocking;
 use crate::capability::documents::component::Access;
-use crate::capability::documents::query::Find;
+use crate::capability::documents::query::{Find, Scope};
 use crate::capability::documents::{Document, Page};
 use crate::capability::platform::now_ms;
 use crate::config::EngineLimits;
@@ -22,9 +22,15 @@ use crate::tenant::{Module, Tenant};
 /// One document of a view.
 ///
 /// # Errors
-/// [`Error::NotFound`] when there is none with this id.
-pub async fn view_one(tenant: &Tenant, module: &Module, view: &str, id: &str) -> Result<Document, Error> {
-    let document = module.view_document(&*tenant.documents, view, id).await?;
+/// [`Error::NotFound`] when there is none with this id in `scope`.
+pub async fn view_one(
+    tenant: &Tenant,
+    module: &Module,
+    view: &str,
+    id: &str,
+    scope: &Scope,
+) -> Result<Document, Error> {
+    let document = module.view_document(&*tenant.documents, view, id, scope).await?;
     document.ok_or_else(|| Error::NotFound {
         what: view.to_owned(),
         id: id.to_owned(),

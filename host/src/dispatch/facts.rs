@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::job::Job;
 use super::states::{State, States};
+use crate::capability::documents::query::Scope;
 use crate::error::Error;
 use crate::event_store::{NumberTaken, Subject};
 use crate::tenant::Tenant;
@@ -178,7 +179,8 @@ async fn document(tenant: &Tenant, job: &Job, fact: &Fact, id: &str) -> Result<V
         Some((other, view)) => (generation.module(other)?, view),
         None => (&job.module, fact.view.as_str()),
     };
-    let document = module.view_document(&*tenant.documents, view, id).await?;
+    let rows = Scope::whole_tenant();
+    let document = module.view_document(&*tenant.documents, view, id, &rows).await?;
     Ok(document.map_or(Value::Null, Value::Object))
 }
 

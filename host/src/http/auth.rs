@@ -1,7 +1,7 @@
 //! Who asks, and whether they may: one door (credential to [`Principal`]) and one decision point ([`authorize`]).
 //!
-//! The tenant comes from the credential alone, never from a path or a body. A [`Scope`], without which no document can be
-//! read, is made here and nowhere else.
+//! The tenant comes from the credential alone, never from a path or a body. The [`Scope`] of a request, without which no
+//! document can be read, is made here and nowhere else.
 //!
 //! Roles: `admin` may do everything in its tenant, `editor` what needs `<module>.read` or `<module>.write`, `viewer` what
 //! needs `<module>.read`; `<module>.<role>` has the permissions that the module's manifest gives that role;

@@ -67,7 +67,7 @@ fn wait_max(asked: &Asked) -> Duration {
 
 async fn one(asked: Asked, view: &str, id: &str, position: Position) -> Result<Response, Problem> {
     asked.query.finish()?;
-    let document = query::view_one(&asked.tenant, &asked.module, view, id).await?;
+    let document = query::view_one(&asked.tenant, &asked.module, view, id, &asked.scope).await?;
     let version = document.get("version").and_then(serde_json::Value::as_u64);
     let tag = version.map(tag_of).transpose()?;
     let mut response = match &tag {

@@ -238,7 +238,8 @@ fn check(validator: &Validator, data: &Value) -> Result<(), Error> {
         .map(|error| Violation {
             pointer: error.instance_path().to_string(),
             code: error.kind().keyword().to_owned(),
-            message: error.to_string(),
+            // Without the value, which may be long or not for the log.
+            message: error.masked().to_string(),
         });
     Err(Error::Schema(violations.collect()))
 }

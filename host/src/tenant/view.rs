@@ -6,7 +6,7 @@ use millwork_registry::id::TenantId;
 use millwork_registry::manifest::View;
 
 use super::Module;
-use crate::capability::documents::query::pick_fields;
+use crate::capability::documents::query::{Scope, pick_fields};
 use crate::capability::documents::{Collection, Document, Documents};
 use crate::engine::CallError;
 use crate::error::Error;
@@ -36,7 +36,7 @@ impl Module {
         self.collections.get(name).ok_or_else(missing)
     }
 
-    /// One document as a view gives it.
+    /// One document as a view gives it, if it is one of the rows in `scope`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such view, [`Error::Unavailable`] when the store fails.
@@ -45,10 +45,13 @@ impl Module {
         documents: &dyn Documents,
         view: &str,
         id: &str,
+        scope: &Scope,
     ) -> Result<Option<Document>, Error> {
         let declared = self.view(view)?;
-        let document = documents.get(self.collection(&declared.collection)?, id).await?;
-        Ok(document
+        let collection = self.collection(&declared.collection)?;
+        let document = documents.get(collection, id).await?;
+        let seen = document.filter(|document| scope.admits(document, &collection.decimals));
+        Ok(seen
             .map(|document| pick_fields(document, &declared.fields))
             .transpose()?)
     }

@@ -74,8 +74,8 @@ impl Find {
 
 /// The rows that a caller may see.
 ///
-/// It is a type of its own, made here and nowhere from a caller's input, so that no read can leave it out: whoever reads
-/// must say on whose behalf, and rules for rows have one place to stand.
+/// A type of its own, so that no read can leave it out: for people's requests it comes from the authorization, a module's
+/// own reads and the facts that the host fetches for it see the whole tenant. Rules for rows have one place to stand.
 #[derive(Debug, Clone)]
 pub struct Scope(Filter);
 
@@ -84,6 +84,12 @@ impl Scope {
     #[must_use]
     pub fn whole_tenant() -> Self {
         Self(Filter::all())
+    }
+
+    /// Whether a document that was read by its id is one of these rows.
+    #[must_use]
+    pub fn admits(&self, document: &super::Document, decimals: &[String]) -> bool {
+        self.0.matches(document, decimals)
     }
 }
 

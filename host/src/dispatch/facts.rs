@@ -44,7 +44,11 @@ struct References {
 
 /// Looks without a lane.
 pub(super) async fn look(states: &States, tenant: &Tenant, job: &Job) -> Result<Seen, Error> {
-    let target = states.peek(tenant, &job.module, &job.target).await?;
+    let target = if job.target_is_fresh {
+        State::before_all()
+    } else {
+        states.peek(tenant, &job.module, &job.target).await?
+    };
     job.check_exists(&target)?;
     let references = References::resolve(job, &target)?;
     let facts = fetch(tenant, job, &references.facts).await?;
@@ -67,7 +71,11 @@ impl Seen {
         tenant: &Tenant,
         job: &Job,
     ) -> Result<Option<Self>, Error> {
-        let target = states.get(tenant, &job.module, &job.target).await?;
+        let target = if job.target_is_fresh {
+            State::before_all()
+        } else {
+            states.get(tenant, &job.module, &job.target).await?
+        };
         if target.version != self.target.version && References::resolve(job, &target)? != self.references {
             return Ok(None);
         }

@@ -25,6 +25,8 @@ pub(super) struct Job {
     pub(super) module: Arc<Module>,
     pub(super) name: String,
     pub(super) target: Subject,
+    /// Whether the target's id was made for this command, so that nothing can be recorded under it.
+    pub(super) target_is_fresh: bool,
     pub(super) data: Value,
     pub(super) origin: Arc<Origin>,
     pub(super) dry_run: bool,
@@ -59,6 +61,7 @@ impl Job {
         let data_text = request.data.to_string();
         let fingerprint = fingerprint(&request);
         let ids = (0..plan.command.ids).map(|_| fresh_id()).collect();
+        let target_is_fresh = request.target.is_none();
         let target = Subject {
             module: request.module.manifest.name.clone(),
             aggregate: plan.aggregate.clone(),
@@ -79,6 +82,7 @@ impl Job {
             module: request.module,
             name: request.command,
             target,
+            target_is_fresh,
             data: request.data,
             origin: Arc::new(origin),
             dry_run: request.dry_run,

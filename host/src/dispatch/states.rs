@@ -29,6 +29,17 @@ pub(super) struct State {
     pub(super) pending: Option<Pending>,
 }
 
+impl State {
+    /// Before the first event.
+    pub(super) fn before_all() -> Self {
+        Self {
+            version: 0,
+            json: None,
+            pending: None,
+        }
+    }
+}
+
 /// Ends when an append has ended, well or not.
 #[derive(Debug, Clone)]
 pub(super) struct Pending(watch::Receiver<()>);

@@ -1,7 +1,7 @@
 //! A component made ready: what it exports, and a typed function for each of its exports.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::Semaphore;
 use wasmtime::Store;
@@ -16,6 +16,12 @@ use crate::bindings::projections::ProjectionsPre;
 use crate::bindings::queries::QueriesPre;
 use crate::bindings::types::{Command, Context, Event, Failure, Rejection, Subject};
 
+/// What a pure call that was not over in time counts for; one that was takes 1 away again. A busy machine stops a quick
+/// call in the middle now and then, and such a call says nothing of its component.
+const SLOW_CALL: u32 = 16;
+/// From this count on all pure calls of a component go to the slow lane: four in a row, or every sixteenth for long.
+const SLOW_CALLS: u32 = 4 * SLOW_CALL;
+
 /// A component, linked and ready. Every call gets an instance of its own.
 pub struct Component {
     engine: Engine,
@@ -24,8 +30,8 @@ pub struct Component {
     projections: Option<ProjectionsPre<Call>>,
     queries: Option<QueriesPre<Call>>,
     lifecycle: Option<LifecyclePre<Call>>,
-    /// Whether its pure calls go to the slow lane at once: it needs WASI, or has once taken too long.
-    slow: AtomicBool,
+    /// At [`SLOW_CALLS`] its pure calls go to the slow lane at once: it needs WASI, or takes too long again and again.
+    slow_calls: AtomicU32,
 }
 
 /// The whole input of a decision.
@@ -72,7 +78,11 @@ impl Component {
             projections: when(exports("projections"), || ProjectionsPre::new(effects()?))?,
             queries: when(exports("queries"), || QueriesPre::new(effects()?))?,
             lifecycle: when(exports("lifecycle"), || LifecyclePre::new(effects()?))?,
-            slow: AtomicBool::new(linker::imports_wasi(engine.wasmtime(), compiled)),
+            slow_calls: AtomicU32::new(if linker::imports_wasi(engine.wasmtime(), compiled) {
+                SLOW_CALLS
+            } else {
+                0
+            }),
         })
     }
 
@@ -135,18 +145,34 @@ impl Component {
     /// Runs a pure call on this thread, as most are over in microseconds. One that is not is given up and, being pure,
     /// can be run again from the start where it blocks nobody: then the answer is nothing.
     fn inline<T>(&self, run: impl FnOnce(u64) -> Result<T, CallError>) -> Result<Option<T>, CallError> {
-        if self.slow.load(Ordering::Relaxed) {
+        let slow_calls = self.slow_calls.load(Ordering::Relaxed);
+        if slow_calls >= SLOW_CALLS {
             return Ok(None);
         }
         match run(self.engine.limits().inline_ticks) {
-            Ok(done) => Ok(Some(done)),
+            Ok(done) => {
+                if slow_calls > 0 {
+                    self.note(|count| count.saturating_sub(1));
+                }
+                Ok(Some(done))
+            }
             Err(CallError::Deadline(_)) => {
-                tracing::warn!(component = %self.label, "pure call is slow, using the slow lane from now on");
-                self.slow.store(true, Ordering::Relaxed);
+                if self.note(|count| count.saturating_add(SLOW_CALL)) {
+                    tracing::warn!(component = %self.label, "pure calls are slow, using the slow lane from now on");
+                }
                 Ok(None)
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Changes the count of slow calls, unless it is settled; whether this settles it.
+    fn note(&self, change: impl Fn(u32) -> u32) -> bool {
+        let open = |count| (count < SLOW_CALLS).then(|| change(count));
+        let before = self
+            .slow_calls
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, open);
+        before.is_ok_and(|count| change(count) >= SLOW_CALLS)
     }
 
     fn decide_within(&self, tenant: Arc<str>, asked: &Asked, ticks: u64) -> Result<Verdict, CallError> {

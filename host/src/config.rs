@@ -192,10 +192,15 @@ pub struct ProjectLimits {
     pub batch_events_max: u32,
     /// Tenants whose projections run at once.
     pub tenants_at_once: usize,
+    /// Tenants whose failing projections are tried again at once.
+    pub failing_at_once: usize,
     /// First wait after a failure; doubles up to `backoff_max`.
     pub backoff_min: Duration,
     /// Longest wait after a failure.
     pub backoff_max: Duration,
+    /// How many times as long as a failed try took the wait after it is at least, within `backoff_max`: what runs to its
+    /// deadline each time must not hold up its tenant most of the time.
+    pub backoff_share: u32,
     /// Longest wait of a query for `?after=`.
     pub wait_max: Duration,
     /// A projection without events of its own saves its checkpoint at least after so many of others.
@@ -207,8 +212,10 @@ impl Default for ProjectLimits {
         Self {
             batch_events_max: 256,
             tenants_at_once: 4,
+            failing_at_once: 1,
             backoff_min: Duration::from_millis(50),
             backoff_max: Duration::from_secs(30),
+            backoff_share: 10,
             wait_max: Duration::from_secs(5),
             checkpoint_every: 1_000,
         }

@@ -2,7 +2,7 @@
 //!
 //! One projector per tenant reads the feed and hands each projection the events it asks for, in batches; a batch and the
 //! checkpoint behind it commit in one unit of work, so each event takes effect once. A projection that fails stands
-//! still and is tried again with backoff, while the others go on; its lag shows in `/metrics`.
+//! still and is tried again with backoff, apart from those that go on; its lag shows in `/metrics`.
 
 pub mod progress;
 pub mod rebuild;
@@ -31,6 +31,8 @@ pub struct Projector {
     limits: ProjectLimits,
     calls: EngineLimits,
     slots: Semaphore,
+    /// For projections that failed before: they never take the place of those that work.
+    failing_slots: Semaphore,
 }
 
 /// Why a step made no progress. All of it is tried again.
@@ -64,6 +66,15 @@ struct Page {
     events: Vec<Recorded>,
 }
 
+/// Which projections have their turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Those that work.
+    Working,
+    /// Those that failed and may try again by now.
+    Failing,
+}
+
 /// When a failing projection is tried again.
 struct Backoff {
     failures: u32,
@@ -75,11 +86,13 @@ impl Projector {
     #[must_use]
     pub fn new(events: Arc<dyn EventStore>, limits: ProjectLimits, calls: EngineLimits) -> Self {
         let slots = Semaphore::new(limits.tenants_at_once);
+        let failing_slots = Semaphore::new(limits.failing_at_once);
         Self {
             events,
             limits,
             calls,
             slots,
+            failing_slots,
         }
     }
 
@@ -98,8 +111,7 @@ impl Projector {
         let mut failing = HashMap::new();
         loop {
             last.mark_unchanged();
-            let pass = self.pass(Arc::clone(&tenant), failing);
-            failing = pass.await;
+            failing = self.pass(&tenant, failing).await;
             let retry = failing.values().map(|backoff: &Backoff| backoff.until).min();
             let retry = retry.unwrap_or_else(|| Instant::now() + Duration::from_secs(3_600));
             tokio::select! {
@@ -114,23 +126,52 @@ impl Projector {
     /// Brings every projection as far as it goes, on a thread that may block.
     async fn pass(
         self: &Arc<Self>,
-        tenant: Arc<Tenant>,
-        failing: HashMap<String, Backoff>,
+        tenant: &Arc<Tenant>,
+        mut failing: HashMap<String, Backoff>,
     ) -> HashMap<String, Backoff> {
-        let Ok(_slot) = self.slots.acquire().await else {
-            return failing;
-        };
-        let projector = Arc::clone(self);
-        let pass = blocking::on_own_thread(move || async move {
-            let mut failing = failing;
-            while projector.round(&tenant, &mut failing).await {}
-            failing
-        });
-        pass.await.unwrap_or_default()
+        loop {
+            (failing, _) = self.turn(tenant, failing, Turn::Working).await;
+            if !failing.values().any(Backoff::is_over) {
+                return failing;
+            }
+            let recovered;
+            (failing, recovered) = self.turn(tenant, failing, Turn::Failing).await;
+            if !recovered {
+                return failing;
+            }
+        }
     }
 
-    /// One batch for each projection that is behind; whether there is more to do.
-    async fn round(&self, tenant: &Tenant, failing: &mut HashMap<String, Backoff>) -> bool {
+    /// Gives all projections of one kind their turn; whether one moved.
+    async fn turn(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        failing: HashMap<String, Backoff>,
+        turn: Turn,
+    ) -> (HashMap<String, Backoff>, bool) {
+        let slots = match turn {
+            Turn::Working => &self.slots,
+            Turn::Failing => &self.failing_slots,
+        };
+        let Ok(_slot) = slots.acquire().await else {
+            return (failing, false);
+        };
+        let (projector, tenant) = (Arc::clone(self), Arc::clone(tenant));
+        let turn = blocking::on_own_thread(move || async move {
+            let (mut failing, mut moved) = (failing, false);
+            while projector.round(&tenant, &mut failing, turn).await {
+                moved = true;
+                if turn == Turn::Failing {
+                    break;
+                }
+            }
+            (failing, moved)
+        });
+        turn.await.unwrap_or_default()
+    }
+
+    /// One batch for each projection that has its turn and is behind; whether there is more to do.
+    async fn round(&self, tenant: &Tenant, failing: &mut HashMap<String, Backoff>, turn: Turn) -> bool {
         let _projecting = tenant.projecting.lock().await;
         let generation = tenant.generation();
         let mut more = false;
@@ -145,19 +186,23 @@ impl Projector {
                     line: Line::Live,
                 };
                 let key = step.key();
-                if failing
-                    .get(&key)
-                    .is_some_and(|backoff| backoff.until > Instant::now())
-                {
+                let its_turn = match failing.get(&key) {
+                    None => turn == Turn::Working,
+                    Some(backoff) => turn == Turn::Failing && backoff.is_over(),
+                };
+                if !its_turn {
                     continue;
                 }
+                let started = Instant::now();
                 match self.advance(step, &mut page).await {
                     Ok(moved) => {
                         failing.remove(&key);
                         more |= moved;
                     }
                     Err(error) => {
-                        self.failed(step, &error, failing.entry(key).or_insert_with(Backoff::first))
+                        let backoff = failing.entry(key).or_insert_with(Backoff::first);
+                        self.failed(step, &error, started.elapsed(), backoff);
+                        self.report_lag(step, tenant.progress.at(&step.key())).await;
                     }
                 }
             }
@@ -165,12 +210,13 @@ impl Projector {
         more
     }
 
-    fn failed(&self, step: Step<'_>, error: &StepError, backoff: &mut Backoff) {
+    fn failed(&self, step: Step<'_>, error: &StepError, took: Duration, backoff: &mut Backoff) {
         let factor = 1_u32.checked_shl(backoff.failures).unwrap_or(u32::MAX);
         let wait = self
             .limits
             .backoff_min
             .saturating_mul(factor)
+            .max(took.saturating_mul(self.limits.backoff_share))
             .min(self.limits.backoff_max);
         backoff.failures = (backoff.failures + 1).min(16);
         backoff.until = Instant::now() + wait;
@@ -306,6 +352,11 @@ impl Backoff {
             failures: 0,
             until: Instant::now(),
         }
+    }
+
+    /// Whether the wait has ended.
+    fn is_over(&self) -> bool {
+        self.until <= Instant::now()
     }
 }
 

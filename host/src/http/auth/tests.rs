@@ -1,3 +1,5 @@
+//! Who may what, and which credentials are none.
+
 use super::*;
 
 const MANIFEST: &str = "

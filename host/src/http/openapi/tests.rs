@@ -1,3 +1,5 @@
+//! What the document must have, whatever the modules.
+
 use super::*;
 
 const MANIFEST: &str = "

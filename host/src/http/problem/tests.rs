@@ -1,3 +1,5 @@
+//! Each failure's status and code, and what clients may read of it.
+
 use super::*;
 use crate::engine::CallError;
 use crate::error::{Error, Reason, Rejection};

@@ -23,7 +23,8 @@ pub fn components() -> PathBuf {
 #[must_use]
 pub fn component(name: &str) -> Vec<u8> {
     let file = components().join(format!("{name}.wasm"));
-    fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}; `cargo xtask guest` makes it", file.display()))
+    fs::read(&file)
+        .unwrap_or_else(|error| panic!("{}: {error}; `cargo xtask guest` makes it", file.display()))
 }
 
 /// The bytes of a component of the tests, if its tools were here when they were built.
@@ -35,13 +36,20 @@ pub fn test_component(name: &str) -> Option<Vec<u8>> {
 /// The folder of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in a folder").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ stands in a folder")
+        .to_path_buf()
 }
 
 /// `target/release` for an executable in it, or one folder below.
 fn profile_folder() -> PathBuf {
     let executable = env::current_exe().expect("this executable has a path");
     let folder = executable.parent().expect("an executable stands in a folder");
-    let folder = if folder.ends_with("deps") { folder.parent().expect("deps/ stands in a folder") } else { folder };
+    let folder = if folder.ends_with("deps") {
+        folder.parent().expect("deps/ stands in a folder")
+    } else {
+        folder
+    };
     folder.to_path_buf()
 }

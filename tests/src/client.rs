@@ -52,13 +52,20 @@ impl Client {
             .timeout_global(Some(TIMEOUT))
             .proxy(None)
             .build();
-        Self { agent: config.into(), url: url.to_owned(), token: token.map(str::to_owned) }
+        Self {
+            agent: config.into(),
+            url: url.to_owned(),
+            token: token.map(str::to_owned),
+        }
     }
 
     /// The same host with another credential, or none.
     #[must_use]
     pub fn with_token(&self, token: Option<&str>) -> Self {
-        Self { token: token.map(str::to_owned), ..self.clone() }
+        Self {
+            token: token.map(str::to_owned),
+            ..self.clone()
+        }
     }
 
     /// The credential.
@@ -70,11 +77,17 @@ impl Client {
     /// Starts a request; `path` begins with a slash.
     pub fn ask(&self, method: &str, path: &str) -> Ask<'_> {
         let method = Method::from_bytes(method.as_bytes()).expect("a method");
-        let mut builder = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let mut builder = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             builder = builder.header("authorization", format!("Bearer {token}"));
         }
-        Ask { client: self, builder, body: Vec::new() }
+        Ask {
+            client: self,
+            builder,
+            body: Vec::new(),
+        }
     }
 
     /// Reads.
@@ -157,7 +170,11 @@ impl Ask<'_> {
         };
         let (parts, mut body) = response.into_parts();
         let body = body.with_config().limit(ANSWER_BYTES_MAX).read_to_vec()?;
-        Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })
+        Ok(Reply {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            body,
+        })
     }
 }
 
@@ -183,7 +200,11 @@ impl Reply {
     /// The code of a problem; empty when it is none.
     #[must_use]
     pub fn code(&self) -> String {
-        self.json().get("code").and_then(Value::as_str).unwrap_or_default().to_owned()
+        self.json()
+            .get("code")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The body of a success.
@@ -193,7 +214,12 @@ impl Reply {
     #[track_caller]
     #[must_use]
     pub fn done(&self) -> Value {
-        assert!(matches!(self.status, 200 | 201), "{} {}", self.status, self.text());
+        assert!(
+            matches!(self.status, 200 | 201),
+            "{} {}",
+            self.status,
+            self.text()
+        );
         self.json()
     }
 
@@ -204,10 +230,21 @@ impl Reply {
     #[track_caller]
     pub fn refused(&self, status: u16, code: &str) -> Value {
         let body = self.json();
-        assert_eq!((self.status, self.code().as_str()), (status, code), "{}", self.text());
+        assert_eq!(
+            (self.status, self.code().as_str()),
+            (status, code),
+            "{}",
+            self.text()
+        );
         assert_eq!(self.header("content-type"), Some("application/problem+json"));
-        assert_eq!(body.get("status").and_then(Value::as_u64), Some(u64::from(status)));
-        assert_eq!(body.get("type").and_then(Value::as_str), Some(format!("urn:millwork:problem:{code}").as_str()));
+        assert_eq!(
+            body.get("status").and_then(Value::as_u64),
+            Some(u64::from(status))
+        );
+        assert_eq!(
+            body.get("type").and_then(Value::as_str),
+            Some(format!("urn:millwork:problem:{code}").as_str())
+        );
         for member in ["title", "detail", "instance"] {
             let text = body.get(member).and_then(Value::as_str).unwrap_or_default();
             assert!(!text.is_empty(), "{member} is missing: {body}");

@@ -2,7 +2,12 @@
 //!
 //! Made for tests: whatever does not go as it must ends the caller with a message.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failure here is a failed test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failure here is a failed test"
+)]
 
 pub mod artifacts;
 pub mod client;

@@ -39,7 +39,11 @@ pub struct Server {
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { demo: true, components: artifacts::components(), log: "info".to_owned() }
+        Self {
+            demo: true,
+            components: artifacts::components(),
+            log: "info".to_owned(),
+        }
     }
 }
 
@@ -53,7 +57,10 @@ impl Server {
     /// A host without tenants.
     #[must_use]
     pub fn bare() -> Self {
-        Self::start(Setup { demo: false, ..Setup::default() })
+        Self::start(Setup {
+            demo: false,
+            ..Setup::default()
+        })
     }
 
     /// A host that is ready.
@@ -63,7 +70,12 @@ impl Server {
     #[must_use]
     pub fn start(setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the host");
-        let mut server = Self { child: None, url: String::new(), folder, setup };
+        let mut server = Self {
+            child: None,
+            url: String::new(),
+            folder,
+            setup,
+        };
         server.run();
         server
     }
@@ -124,7 +136,10 @@ impl Server {
         let tenant = tenant.map(|name| TenantId::new(name).expect("a tenant's name"));
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
         let claims = Claims::new("tester", tenant, roles, issued, ttl_seconds);
-        Keys::read(&self.data()).expect("the host's key").sign(&claims).expect("a signature")
+        Keys::read(&self.data())
+            .expect("the host's key")
+            .sign(&claims)
+            .expect("a signature")
     }
 
     /// A new tenant with these modules in their newest versions, and its admin. Those before must come first.
@@ -132,14 +147,19 @@ impl Server {
         let operator = self.operator();
         let _ = operator.post("/admin/v1/tenants", &json!({ "id": name })).done();
         for module in modules {
-            let _ = operator.put(&format!("/admin/v1/tenants/{name}/modules/{module}"), &json!({})).done();
+            let _ = operator
+                .put(&format!("/admin/v1/tenants/{name}/modules/{module}"), &json!({}))
+                .done();
         }
         self.somebody(Some(name), &["admin"])
     }
 
     /// Publishes a component.
     pub fn publish(&self, wasm: Vec<u8>) -> crate::client::Reply {
-        self.operator().ask("POST", "/admin/v1/registry/releases").bytes("application/wasm", wasm).send()
+        self.operator()
+            .ask("POST", "/admin/v1/registry/releases")
+            .bytes("application/wasm", wasm)
+            .send()
     }
 
     /// Ends it as a power loss would: SIGKILL.
@@ -169,10 +189,22 @@ impl Server {
     pub fn run(&mut self) {
         assert!(self.child.is_none(), "the host runs already");
         let log = self.folder.path().join(LOG);
-        let log = File::options().create(true).append(true).open(log).expect("a file for the log");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("a file for the log");
         let mut serve = Command::new(artifacts::program());
-        serve.arg("serve").arg("--data").arg(self.data()).args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
-        serve.arg("--components").arg(&self.setup.components).env("MILLWORK_LOG", &self.setup.log);
+        serve.arg("serve").arg("--data").arg(self.data()).args([
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+        ]);
+        serve
+            .arg("--components")
+            .arg(&self.setup.components)
+            .env("MILLWORK_LOG", &self.setup.log);
         if self.setup.demo {
             serve.arg("--demo");
         }
@@ -204,7 +236,9 @@ impl Drop for Server {
 /// Seconds since 1970.
 #[must_use]
 pub fn now_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
 /// Sends SIGTERM to a process that the caller started.
@@ -212,7 +246,10 @@ pub fn now_seconds() -> u64 {
 /// # Panics
 /// When there is no shell.
 pub fn signal_term(pid: u32) {
-    let sent = Command::new("sh").arg("-c").arg(format!("kill -TERM {pid}")).status();
+    let sent = Command::new("sh")
+        .arg("-c")
+        .arg(format!("kill -TERM {pid}"))
+        .status();
     assert!(sent.expect("sh").success(), "SIGTERM could not be sent");
 }
 
@@ -229,7 +266,10 @@ pub fn folder_with(components: &[(&str, &[u8])]) -> TempDir {
 /// The address that the host prints once it is ready; nothing when it ends before.
 fn ready(child: &mut Child) -> Option<String> {
     let mut lines = BufReader::new(child.stdout.take()?).lines();
-    let line = lines.by_ref().map_while(Result::ok).find(|line| line.contains(READY));
+    let line = lines
+        .by_ref()
+        .map_while(Result::ok)
+        .find(|line| line.contains(READY));
     // What follows is read and dropped, so that the host never waits for its reader.
     std::thread::spawn(move || lines.for_each(drop));
     line?.split_once(READY).map(|(_, url)| url.trim().to_owned())
@@ -237,5 +277,8 @@ fn ready(child: &mut Child) -> Option<String> {
 
 fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    lines.get(lines.len().saturating_sub(count)..).unwrap_or_default().join("\n")
+    lines
+        .get(lines.len().saturating_sub(count)..)
+        .unwrap_or_default()
+        .join("\n")
 }

@@ -1,0 +1,300 @@
+//! `kill -9` under load, a hundred times in a row: what was acknowledged is there, once, and the read models say so.
+//!
+//! Whoever gets no answer asks again after the restart with the same idempotency key, as clients should. So in the end
+//! every request was acknowledged, and the books must be the sum of the answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use millwork_tests::client::{Client, Reply};
+use millwork_tests::poll;
+use millwork_tests::server::{Server, Setup};
+use rust_decimal::Decimal;
+use serde_json::{Value, json};
+
+use crate::books::{self, all, decimal};
+
+const ROUNDS: usize = 100;
+const WORKERS: usize = 4;
+/// A round ends at the latest after so many answers.
+const ANSWERS_MAX: u64 = 48;
+const SEED: u64 = 0x5eed_0f0b_00c5;
+
+/// The same numbers in each run: xorshift64, Marsaglia 2003.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// What happens to each invoice, in order.
+const STEPS: [&str; 4] = ["", "/line-items", "/finalize", "/payments"];
+
+/// Somebody who writes invoices one after another, each with one line, finalised, and half paid.
+struct Worker {
+    name: String,
+    client: String,
+    random: Random,
+    price: Decimal,
+    invoice: Option<String>,
+    written: usize,
+    step: usize,
+    acknowledged: Vec<Acknowledged>,
+}
+
+/// A request that was answered.
+struct Acknowledged {
+    path: String,
+    key: String,
+    body: Value,
+    answer: Value,
+}
+
+impl Worker {
+    fn new(api: &Client, index: usize) -> Self {
+        let name = format!("w{index}");
+        let client = books::client(api, &name);
+        let mut worker = Self {
+            name,
+            client,
+            random: Random(SEED + index as u64),
+            price: Decimal::ONE,
+            invoice: None,
+            written: 0,
+            step: 0,
+            acknowledged: Vec::new(),
+        };
+        worker.next_price();
+        worker
+    }
+
+    fn next_price(&mut self) {
+        // Even cents, so that half of it is exact.
+        self.price = Decimal::new(2 * i64::try_from(1 + self.random.below(50_000)).unwrap(), 2);
+    }
+
+    /// The request that comes next; after a crash the one that got no answer.
+    fn request(&self) -> (String, String, Value) {
+        let path = match &self.invoice {
+            None => "/api/v1/invoices".to_owned(),
+            Some(id) => format!("/api/v1/invoices/{id}{}", STEPS[self.step]),
+        };
+        let body = match self.step {
+            0 => json!({ "clientId": self.client }),
+            1 => json!({ "description": "Work", "quantity": "1", "unitPrice": self.price, "taxRate": "0" }),
+            2 => json!({}),
+            _ => json!({ "amount": self.price / Decimal::TWO, "method": "transfer" }),
+        };
+        (
+            path,
+            format!("{}-{}-{}", self.name, self.written, self.step),
+            body,
+        )
+    }
+
+    /// Works until the host is gone.
+    fn work(&mut self, api: &Client, answers: &AtomicUsize) {
+        while self.ask(api) {
+            answers.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Sends the next request; whether an answer came.
+    fn ask(&mut self, api: &Client) -> bool {
+        let (path, key, body) = self.request();
+        let Ok(reply) = api.ask("POST", &path).key(&key).json(&body).try_send() else {
+            return false;
+        };
+        let answer = reply.done();
+        if self.step == 0 {
+            self.invoice = Some(answer["id"].as_str().unwrap().to_owned());
+        }
+        self.acknowledged.push(Acknowledged {
+            path,
+            key,
+            body,
+            answer,
+        });
+        self.step += 1;
+        if self.step == STEPS.len() {
+            (self.step, self.invoice) = (0, None);
+            self.written += 1;
+            self.next_price();
+        }
+        true
+    }
+
+    /// Brings the invoice under way to its end.
+    fn finish(&mut self, api: &Client) {
+        while self.step != 0 {
+            assert!(self.ask(api), "the host runs");
+        }
+    }
+}
+
+impl Acknowledged {
+    /// Asked again, it is the first answer that comes, and nothing happens.
+    fn check_is_there(&self, api: &Client) {
+        let again: Reply = api.ask("POST", &self.path).key(&self.key).json(&self.body).send();
+        assert_eq!(again.done(), self.answer, "{}", self.key);
+        assert_eq!(
+            again.header("idempotency-replayed"),
+            Some("true"),
+            "{} was lost",
+            self.key
+        );
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_or_done_twice_by_a_hundred_kills() {
+    eprintln!("seed {SEED:#x}");
+    let mut server = Server::start(Setup {
+        log: "warn".to_owned(),
+        ..Setup::default()
+    });
+    let mut random = Random(SEED);
+    let mut workers: Vec<Worker> = (0..WORKERS)
+        .map(|index| Worker::new(&server.admin(), index))
+        .collect();
+    for _ in 0..ROUNDS {
+        let enough = usize::try_from(1 + random.below(ANSWERS_MAX)).unwrap();
+        let before: Vec<usize> = workers.iter().map(|worker| worker.acknowledged.len()).collect();
+        let (api, answers) = (server.admin(), AtomicUsize::new(0));
+        thread::scope(|scope| {
+            for worker in &mut workers {
+                scope.spawn(|| worker.work(&api, &answers));
+            }
+            poll::until("answers", || {
+                (answers.load(Ordering::Relaxed) >= enough).then_some(())
+            });
+            server.kill();
+        });
+        server.run();
+        let api = server.admin();
+        for (worker, before) in workers.iter().zip(before) {
+            worker.acknowledged[before..]
+                .iter()
+                .for_each(|request| request.check_is_there(&api));
+        }
+    }
+    let api = server.admin();
+    workers.iter_mut().for_each(|worker| worker.finish(&api));
+    check_books(&server, &workers);
+}
+
+/// The read models are the sum of the answers.
+fn check_books(server: &Server, workers: &[Worker]) {
+    let api = server.admin();
+    let requests: Vec<&Acknowledged> = workers.iter().flat_map(|worker| &worker.acknowledged).collect();
+    let last = requests
+        .iter()
+        .max_by_key(|request| position(&request.answer))
+        .unwrap();
+    let (end, written) = (
+        last.answer["position"].as_str().unwrap(),
+        workers.iter().map(|worker| worker.written).sum(),
+    );
+    let _ = books::after(&api, "/api/v1/invoices", end);
+    let _ = books::after(&api, "/api/v1/clients", end);
+
+    let numbers: BTreeSet<String> = requests
+        .iter()
+        .filter(|request| request.path.ends_with("/finalize"))
+        .map(|request| books::number(&request.answer))
+        .collect();
+    assert_eq!(
+        numbers,
+        (1..=written).map(books::invoice_number).collect(),
+        "numbers without gaps"
+    );
+
+    let invoices = all(&api, "/api/v1/invoices");
+    assert_eq!(
+        invoices.len(),
+        written,
+        "one invoice for each that was acknowledged"
+    );
+    let mut owed: BTreeMap<&str, Decimal> = BTreeMap::new();
+    for request in requests
+        .iter()
+        .filter(|request| request.path.ends_with("/payments"))
+    {
+        let paid = books::event(&request.answer, "PaymentRecorded");
+        let id = request.answer["id"].as_str().unwrap();
+        let invoice = invoices.iter().find(|invoice| invoice["_id"] == id).unwrap();
+        assert_eq!(
+            (&invoice["status"], &invoice["version"]),
+            (&json!("partial"), &request.answer["version"])
+        );
+        assert_eq!(
+            (&invoice["amountPaid"], &invoice["amountDue"]),
+            (&paid["amountPaid"], &paid["amountDue"])
+        );
+        *owed.entry(paid["clientId"].as_str().unwrap()).or_default() += decimal(&paid["amountDue"]);
+    }
+    for client in all(&api, "/api/v1/clients") {
+        assert_eq!(
+            decimal(&client["currentBalance"]),
+            owed[client["_id"].as_str().unwrap()],
+            "{client}"
+        );
+    }
+    let aging = api.get("/api/v1/reports/aging").done();
+    assert_eq!(
+        decimal(&aging["currencies"][0]["total"]),
+        owed.values().sum::<Decimal>()
+    );
+
+    check_events(server, &requests);
+    let clients = all(&api, "/api/v1/clients");
+    for (module, projection) in [("invoicing", "Invoices"), ("client", "Clients")] {
+        let path = format!("/admin/v1/tenants/demo/modules/{module}/projections/{projection}/rebuild");
+        let _ = api.post(&path, &json!({})).done();
+    }
+    assert_eq!(
+        all(&api, "/api/v1/invoices"),
+        invoices,
+        "built anew, the read models are the same"
+    );
+    assert_eq!(all(&api, "/api/v1/clients"), clients);
+    eprintln!("{} requests acknowledged, {written} invoices", requests.len());
+}
+
+/// What is recorded is what was acknowledged, each request once.
+fn check_events(server: &Server, requests: &[&Acknowledged]) {
+    let file = books::events_file(server);
+    let count =
+        |sql: &str| usize::try_from(file.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()).unwrap();
+    assert_eq!(
+        count("SELECT count(*) FROM commands WHERE id LIKE 'w%'"),
+        requests.len()
+    );
+    let events: usize = requests
+        .iter()
+        .map(|request| request.answer["events"].as_array().unwrap().len())
+        .sum();
+    assert_eq!(
+        count("SELECT count(*) FROM events"),
+        events + WORKERS,
+        "each worker's client is one more"
+    );
+    assert_eq!(
+        count("SELECT count(*) FROM (SELECT 1 FROM events GROUP BY stream HAVING max(version) != count(*))"),
+        0
+    );
+    let checked: String = file
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(checked, "ok");
+}
+
+fn position(answer: &Value) -> u64 {
+    millwork_host::http::position::decode(answer["position"].as_str().unwrap()).unwrap()
+}

@@ -1,0 +1,27 @@
+//! Tests of the whole, at its boundaries: HTTP, the command line, the WIT, the source tree. Each test starts the host that
+//! it needs as a process of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a failure here is a failed test"
+)]
+
+mod books;
+mod cli;
+mod command_path;
+mod compat;
+mod conformance;
+mod crash;
+mod headers;
+mod hostile;
+mod hot_swap;
+mod languages;
+mod lists;
+mod numbers;
+mod openapi;
+mod restart;
+mod tenancy;
+mod tidy;

@@ -103,7 +103,7 @@ pub(crate) fn all(api: &Client, path: &str) -> Vec<Value> {
     let (mut items, mut cursor) = (Vec::new(), String::new());
     loop {
         let mut page = api.get(&format!("{path}{join}limit=1000{cursor}")).done();
-        items.extend(page["items"].as_array_mut().unwrap().drain(..));
+        items.append(page["items"].as_array_mut().unwrap());
         match page["next"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => return items,

@@ -88,7 +88,8 @@ fn one_of_fifty_gets_the_code() {
     let server = Server::demo();
     let api = server.admin();
     // Written differently, and still the same code.
-    let body = |index: usize| json!({ "code": if index % 2 == 0 { "acme" } else { " ACME " }, "name": format!("{index}") });
+    let code = |index: usize| ["acme", " ACME "][index % 2];
+    let body = |index: usize| json!({ "code": code(index), "name": format!("{index}") });
     let replies = at_once(50, |index| api.post("/api/v1/clients", &body(index)));
     let won: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 201).collect();
     assert_eq!(won.len(), 1);

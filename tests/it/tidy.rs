@@ -311,6 +311,14 @@ fn crates_depend_one_way() {
         "tests/Cargo.toml",
         &["millwork-host", "millwork-registry", "millwork-sdk"],
     );
+    let native = Regex::new(r"\b(millwork_sdk|invoicing)::").unwrap();
+    let knowing = sources()
+        .into_iter()
+        .filter(|source| source.is_in("tests/it/") && native.is_match(&source.code()));
+    assert_none(
+        "tests know built components alone",
+        knowing.map(|source| source.path),
+    );
     let registry = dependencies("registry/Cargo.toml");
     assert!(
         !registry

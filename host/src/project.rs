@@ -254,25 +254,25 @@ impl Projector {
         let Some(end) = events.last().map(|event| event.position) else {
             return Ok(false);
         };
-        let must_save = end - saved >= self.limits.checkpoint_every;
-        let wrote = self.apply(step, events, end, must_save).await?;
+        let wrote = self.apply(step, events, end, saved).await?;
         step.tenant.progress.set(&key, end, wrote.then_some(end));
         self.report_lag(step, end).await;
         Ok(true)
     }
 
-    /// Applies a batch and commits it with its checkpoint; whether there was anything to commit.
+    /// Applies a batch and commits it with its checkpoint; whether there was anything to commit. A batch without events
+    /// for the projection moves its checkpoint, `saved` the last time, only now and then.
     async fn apply(
         &self,
         step: Step<'_>,
         events: &[Recorded],
         end: Position,
-        must_save: bool,
+        saved: Position,
     ) -> Result<bool, StepError> {
         let module = &step.module.manifest.name;
         let wanted = events.iter().filter(|event| step.wants(event));
         let wanted: Vec<_> = wanted.map(|event| event_for_component(event, module)).collect();
-        if wanted.is_empty() && !must_save {
+        if wanted.is_empty() && end - saved < self.limits.checkpoint_every {
             return Ok(false);
         }
         let mut unit = step.tenant.documents.begin().await?;

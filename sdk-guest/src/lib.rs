@@ -89,6 +89,8 @@ pub mod glue;
 mod host;
 mod lifecycle;
 pub mod log;
+#[cfg(target_arch = "wasm32")]
+mod memory;
 mod module;
 pub mod money;
 mod patch;

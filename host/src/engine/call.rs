@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use wasmtime::component::ResourceTable;
 use wasmtime::{ResourceLimiter, Store, Trap};
-use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::Engine;
 use crate::capability::cache::component::CacheCall;
@@ -231,8 +231,12 @@ impl ResourceLimiter for Limiter {
 
 impl WasiView for Call {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        let pure = self.effects.is_none();
-        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::new(pure)));
+        let make = if self.effects.is_none() {
+            Wasi::pure
+        } else {
+            Wasi::empty
+        };
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(make()));
         WasiCtxView {
             ctx: &mut wasi.ctx,
             table: &mut wasi.table,
@@ -241,21 +245,28 @@ impl WasiView for Call {
 }
 
 impl Wasi {
-    /// No files, arguments, environment or sockets; for a pure call, time stands still and randomness is fixed.
-    fn new(pure: bool) -> Self {
+    /// No files, arguments, environment or sockets.
+    fn empty() -> Self {
+        Self::of(WasiCtx::builder())
+    }
+
+    /// Nor a clock that runs, nor randomness: a pure call gets both as arguments.
+    fn pure() -> Self {
         let mut builder = WasiCtx::builder();
+        builder
+            .wall_clock(StandingClock)
+            .monotonic_clock(StandingClock)
+            .secure_random(wasmtime_wasi::random::Deterministic::new(vec![0x5a; 64]))
+            .insecure_random(wasmtime_wasi::random::Deterministic::new(vec![0xa5; 64]))
+            .insecure_random_seed(0x5a5a);
+        Self::of(builder)
+    }
+
+    fn of(mut builder: WasiCtxBuilder) -> Self {
         builder
             .allow_tcp(false)
             .allow_udp(false)
             .allow_ip_name_lookup(false);
-        if pure {
-            builder
-                .wall_clock(StandingClock)
-                .monotonic_clock(StandingClock)
-                .secure_random(wasmtime_wasi::random::Deterministic::new(vec![0x5a; 64]))
-                .insecure_random(wasmtime_wasi::random::Deterministic::new(vec![0xa5; 64]))
-                .insecure_random_seed(0x5a5a);
-        }
         Self {
             ctx: builder.build(),
             table: ResourceTable::new(),

@@ -74,10 +74,18 @@ impl Component {
         Ok(Self {
             engine: engine.clone(),
             label,
-            aggregates: when(exports("aggregates"), || AggregatesPre::new(pure()?))?,
-            projections: when(exports("projections"), || ProjectionsPre::new(effects()?))?,
-            queries: when(exports("queries"), || QueriesPre::new(effects()?))?,
-            lifecycle: when(exports("lifecycle"), || LifecyclePre::new(effects()?))?,
+            aggregates: exports("aggregates")
+                .then(|| AggregatesPre::new(pure()?))
+                .transpose()?,
+            projections: exports("projections")
+                .then(|| ProjectionsPre::new(effects()?))
+                .transpose()?,
+            queries: exports("queries")
+                .then(|| QueriesPre::new(effects()?))
+                .transpose()?,
+            lifecycle: exports("lifecycle")
+                .then(|| LifecyclePre::new(effects()?))
+                .transpose()?,
             slow_calls: AtomicU32::new(if linker::imports_wasi(engine.wasmtime(), compiled) {
                 SLOW_CALLS
             } else {
@@ -383,10 +391,6 @@ impl Component {
         }
         done.map(|answer| (answer, effects))
     }
-}
-
-fn when<T>(wanted: bool, make: impl FnOnce() -> wasmtime::Result<T>) -> wasmtime::Result<Option<T>> {
-    wanted.then(make).transpose()
 }
 
 /// Runs a long pure call where it may block, with the tenant's bound on how many do so at once.

@@ -212,7 +212,8 @@ impl Host {
         module: &Arc<Module>,
         names: &[String],
     ) -> Result<(), Error> {
-        for name in names.iter().cloned() {
+        for name in names {
+            let name = name.clone();
             let projector = Arc::clone(&self.projector);
             let (tenant, module) = (Arc::clone(tenant), Arc::clone(module));
             let filled = blocking::on_own_thread(move || async move {

@@ -116,6 +116,7 @@ impl Projector {
 
     /// Applies all events after `at`; gives the position reached.
     async fn catch_up(&self, step: Step<'_>, mut at: Position) -> Result<Position, StepError> {
+        let mut saved = at;
         loop {
             let events = self
                 .events
@@ -124,7 +125,9 @@ impl Projector {
             let Some(end) = events.last().map(|event| event.position) else {
                 return Ok(at);
             };
-            self.apply(step, &events, end, true).await?;
+            if self.apply(step, &events, end, saved).await? {
+                saved = end;
+            }
             at = end;
         }
     }

@@ -152,13 +152,10 @@ impl DocumentsCall {
         &mut self,
         name: &str,
         id: &str,
-        text: &str,
-        upsert: bool,
+        change: Result<Change, DocumentError>,
     ) -> Result<bool, Error> {
         let of = self.collection(name)?;
-        let change = parse_json(text, "update").and_then(|change| Change::parse(&change));
-        let mut change = self.told(change)?;
-        change.upsert = upsert;
+        let change = self.told(change)?;
         let (unit, line) = self.unit()?;
         let result = unit.update(&of, line, id, &change).await;
         self.told(result)
@@ -272,7 +269,12 @@ impl Host for DocumentsCall {
         upsert: bool,
     ) -> wasmtime::Result<Result<bool, Error>> {
         self.budget.spend_call()?;
-        Ok(self.change_document(&collection, &id, &change, upsert).await)
+        let change = parse_json(&change, "update").and_then(|change| Change::parse(&change));
+        let change = change.map(|mut change| {
+            change.upsert = upsert;
+            change
+        });
+        Ok(self.change_document(&collection, &id, change).await)
     }
 
     async fn remove(&mut self, collection: String, id: String) -> wasmtime::Result<Result<bool, Error>> {

@@ -201,59 +201,26 @@ async fn finds_that_are_refused(store: &dyn DocumentStore) {
     };
     let mut cut = first.next.clone().unwrap();
     cut.truncate(cut.len() - 2);
+    let changed = |change: fn(&mut Find)| {
+        let mut find = all();
+        change(&mut find);
+        find
+    };
+    let with_cursor = |cursor: &str| Find {
+        cursor: Some(cursor.to_owned()),
+        ..all()
+    };
     for (query, place) in [
-        (Find { limit: 0, ..all() }, "limit"),
-        (
-            Find {
-                limit: 1_001,
-                ..all()
-            },
-            "limit",
-        ),
-        (
-            Find {
-                skip: 10_001,
-                ..all()
-            },
-            "skip",
-        ),
-        (
-            Find {
-                cursor: Some("%".to_owned()),
-                ..all()
-            },
-            "cursor",
-        ),
-        (
-            Find {
-                cursor: Some(String::new()),
-                ..all()
-            },
-            "cursor",
-        ),
-        (
-            Find {
-                cursor: Some(cut),
-                ..all()
-            },
-            "cursor",
-        ),
+        (changed(|find| find.limit = 0), "limit"),
+        (changed(|find| find.limit = 1_001), "limit"),
+        (changed(|find| find.skip = 10_001), "skip"),
+        (with_cursor("%"), "cursor"),
+        (with_cursor(""), "cursor"),
+        (with_cursor(&cut), "cursor"),
         (of_another, "cursor"),
         (of_another_filter, "cursor"),
-        (
-            Find {
-                fields: vec!["$x".to_owned()],
-                ..all()
-            },
-            "$x",
-        ),
-        (
-            Find {
-                fields: vec!["x".to_owned(); 257],
-                ..all()
-            },
-            "fields",
-        ),
+        (changed(|find| find.fields = vec!["$x".to_owned()]), "$x"),
+        (changed(|find| find.fields = vec!["x".to_owned(); 257]), "fields"),
     ] {
         refused(&place, documents.find(&invoices(), &query).await, place);
     }

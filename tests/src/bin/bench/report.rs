@@ -127,7 +127,7 @@ pub(crate) fn inside(inside: &Inside) {
     let slowest = slowest.fold(0.0, f64::max);
     target(
         "fresh decide, median",
-        slowest <= FRESH_US_MAX,
+        (slowest <= FRESH_US_MAX).into(),
         &format!("{slowest:.1} us, at most {FRESH_US_MAX:.0}"),
     );
 }
@@ -198,7 +198,7 @@ pub(crate) fn outside(rows: &[Row]) {
             of_disk * 100.0,
             OF_DISK_MIN * 100.0
         );
-        target(&what, of_disk >= OF_DISK_MIN || cpu_bound, &said);
+        target(&what, (of_disk >= OF_DISK_MIN || cpu_bound).into(), &said);
     }
 }
 
@@ -218,7 +218,7 @@ pub(crate) fn share(inside: &Inside, rows: &[Row]) -> Value {
             whole * 100.0,
             SHARE_MAX * 100.0
         );
-        target(&what, share <= SHARE_MAX, &said);
+        target(&what, (share <= SHARE_MAX).into(), &said);
         shares.push(json!({
             "command": row.work.name(),
             "connections": row.connections,
@@ -266,8 +266,24 @@ fn default_path() -> PathBuf {
         .join(format!("{}.json", now_seconds()))
 }
 
-fn target(what: &str, met: bool, said: &str) {
-    println!("{} {what}: {said}", if met { "ok    " } else { "MISSED" });
+/// How a target came out.
+enum Verdict {
+    Met,
+    Missed,
+}
+
+impl From<bool> for Verdict {
+    fn from(met: bool) -> Self {
+        if met { Self::Met } else { Self::Missed }
+    }
+}
+
+fn target(what: &str, verdict: Verdict, said: &str) {
+    let mark = match verdict {
+        Verdict::Met => "ok    ",
+        Verdict::Missed => "MISSED",
+    };
+    println!("{mark} {what}: {said}");
 }
 
 fn three(us: Us) -> String {

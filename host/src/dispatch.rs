@@ -6,11 +6,11 @@
 //! fails. So one aggregate takes as many commands per write to the disk as come in, and still each reply waits for the
 //! disk.
 
-mod facts;
 mod job;
+mod facts;
+mod states;
 mod lanes;
 mod outcome;
-mod states;
 
 use std::sync::Arc;
 

@@ -4,11 +4,11 @@
 //! from a pool, so that nothing survives from one call to the next ([`component`]). Pure calls are linked against
 //! nothing but the log ([`linker`]); what a call may use and how its end is told apart stands in [`call`].
 
-pub mod call;
-mod compiled;
 pub mod component;
+pub mod call;
 pub mod event;
 mod linker;
+mod compiled;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -3,25 +3,25 @@
 //! Fixed routes are `/health`, `/metrics` and `/admin/v1`; everything else is [`gateway`]'s, which answers `/api/v1` from
 //! the manifests of the tenant's modules. [`exchange`] stands around all of them, [`problem`] is how failures look.
 
-mod admin;
-pub mod auth;
-mod body;
-mod commands;
+mod server;
 mod exchange;
-mod filter;
+pub mod auth;
+pub mod token;
+pub mod secret_file;
 mod gateway;
-mod health;
-mod openapi;
+mod commands;
+mod body;
+mod views;
+mod queries;
 mod params;
+mod filter;
+mod typing;
+mod reply;
 pub mod position;
 pub mod problem;
-mod queries;
-mod reply;
-pub mod secret_file;
-mod server;
-pub mod token;
-mod typing;
-mod views;
+mod openapi;
+mod admin;
+mod health;
 
 use std::any::Any;
 use std::io;

@@ -13,19 +13,19 @@
 //!
 //! Modules stand in the order of their dependencies: each may use those above it, never those below.
 
-pub mod bindings;
-pub mod blocking;
-pub mod capability;
-pub mod cli;
-pub mod config;
-pub mod dispatch;
-pub mod engine;
 pub mod error;
+pub mod config;
+pub mod blocking;
+pub mod sqlite;
+pub mod bindings;
 pub mod event_store;
-pub mod host;
-pub mod http;
+pub mod capability;
+pub mod engine;
+pub mod tenant;
+pub mod dispatch;
 pub mod project;
 pub mod query;
-pub mod sqlite;
+pub mod host;
 pub mod telemetry;
-pub mod tenant;
+pub mod http;
+pub mod cli;

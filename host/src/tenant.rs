@@ -4,8 +4,8 @@
 //! what it started.
 
 pub mod module;
-pub mod routes;
 mod view;
+pub mod routes;
 
 use std::sync::Arc;
 

@@ -4,12 +4,12 @@
 //! listed in the [`catalog`]. What a tenant runs at one moment is a [`generation`]: replacing it is a swap. This crate
 //! knows bytes, names and versions; it never runs a component and knows neither the engine nor the host.
 
-pub mod catalog;
-mod error;
-mod files;
-pub mod generation;
 pub mod id;
 pub mod manifest;
 pub mod release;
+pub mod catalog;
+pub mod generation;
+mod files;
+mod error;
 
 pub use error::Error;

@@ -3,12 +3,12 @@
 //! Start at [`client`] for the rules; [`command`] and [`event`] are the words they use, [`view`] the read model.
 //! `plugin.yaml` says how it is reached. Who owes what belongs to the module `invoicing`; the balance here is a copy.
 
-pub mod client;
 pub mod command;
 pub mod event;
+pub mod client;
+pub mod view;
 #[cfg(test)]
 mod tests;
-pub mod view;
 
 millwork_sdk::module! {
     aggregates: [client::Client],

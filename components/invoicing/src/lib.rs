@@ -4,15 +4,15 @@
 //! arithmetic. [`command`] and [`event`] are the words they use, [`view`] the read model, [`aging`] the report.
 //! `plugin.yaml` says how it is reached.
 
-pub mod account;
-pub mod aging;
-pub mod amounts;
 pub mod command;
 pub mod event;
 pub mod invoice;
+pub mod amounts;
+pub mod account;
+pub mod view;
+pub mod aging;
 #[cfg(test)]
 mod tests;
-pub mod view;
 
 millwork_sdk::module! {
     aggregates: [invoice::Invoice, account::ReceivablesAccount],

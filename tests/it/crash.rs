@@ -130,10 +130,13 @@ impl Worker {
         true
     }
 
-    /// Brings the invoice under way to its end.
+    /// Repeats the request that got no answer, which may have been recorded, and brings its invoice to the end.
     fn finish(&mut self, api: &Client) {
-        while self.step != 0 {
+        loop {
             assert!(self.ask(api), "the host runs");
+            if self.step == 0 {
+                break;
+            }
         }
     }
 }

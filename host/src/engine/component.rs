@@ -246,20 +246,16 @@ impl Component {
         projection: &str,
         events: &[Event],
     ) -> Result<Effects, CallError> {
-        let pre = self
-            .projections
-            .as_ref()
-            .ok_or(CallError::NotExported("millwork:module/projections"))?;
-        let mut store = self.with_effects(tenant, effects);
-        let run = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance
-                .millwork_module_projections()
-                .call_apply(&mut store, projection, events)
-                .await
+        let exported = self.projections.as_ref();
+        let pre = exported.ok_or(CallError::NotExported("millwork:module/projections"))?;
+        let run = async |store: &mut Store<Call>| {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            let projections = instance.millwork_module_projections();
+            projections.call_apply(store, projection, events).await
         };
-        let done = run.await;
-        self.finish(store, done).map(|((), effects)| effects)
+        self.effect(tenant, effects, run)
+            .await
+            .map(|((), effects)| effects)
     }
 
     /// Answers a computed query.
@@ -274,20 +270,14 @@ impl Component {
         params: String,
         context: &Context,
     ) -> Result<Result<String, Rejection>, CallError> {
-        let pre = self
-            .queries
-            .as_ref()
-            .ok_or(CallError::NotExported("millwork:module/queries"))?;
-        let mut store = self.with_effects(tenant, effects);
-        let run = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance
-                .millwork_module_queries()
-                .call_answer(&mut store, query, &params, context)
-                .await
+        let exported = self.queries.as_ref();
+        let pre = exported.ok_or(CallError::NotExported("millwork:module/queries"))?;
+        let run = async |store: &mut Store<Call>| {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            let queries = instance.millwork_module_queries();
+            queries.call_answer(store, query, &params, context).await
         };
-        let done = run.await;
-        self.finish(store, done).map(|(answer, _)| answer)
+        self.effect(tenant, effects, run).await.map(|(answer, _)| answer)
     }
 
     /// Tells the component that it starts to serve a tenant.
@@ -303,16 +293,14 @@ impl Component {
         let Some(pre) = &self.lifecycle else {
             return Ok(Ok(()));
         };
-        let mut store = self.with_effects(tenant, effects);
-        let run = async {
-            let instance = pre.instantiate_async(&mut store).await?;
+        let run = async |store: &mut Store<Call>| {
+            let instance = pre.instantiate_async(&mut *store).await?;
             instance
                 .millwork_module_lifecycle()
-                .call_activate(&mut store, previous)
+                .call_activate(store, previous)
                 .await
         };
-        let done = run.await;
-        self.finish(store, done).map(|(answer, _)| answer)
+        self.effect(tenant, effects, run).await.map(|(answer, _)| answer)
     }
 
     /// Tells the component that its last call for a tenant has ended.
@@ -327,16 +315,11 @@ impl Component {
         let Some(pre) = &self.lifecycle else {
             return Ok(Ok(()));
         };
-        let mut store = self.with_effects(tenant, effects);
-        let run = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance
-                .millwork_module_lifecycle()
-                .call_deactivate(&mut store)
-                .await
+        let run = async |store: &mut Store<Call>| {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            instance.millwork_module_lifecycle().call_deactivate(store).await
         };
-        let done = run.await;
-        self.finish(store, done).map(|(answer, _)| answer)
+        self.effect(tenant, effects, run).await.map(|(answer, _)| answer)
     }
 
     /// Asks the component whether it can do its work; the inner error says why not.
@@ -347,13 +330,11 @@ impl Component {
         let Some(pre) = &self.lifecycle else {
             return Ok(Ok(()));
         };
-        let mut store = self.with_effects(tenant, effects);
-        let run = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance.millwork_module_lifecycle().call_health(&mut store).await
+        let run = async |store: &mut Store<Call>| {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            instance.millwork_module_lifecycle().call_health(store).await
         };
-        let done = run.await;
-        self.finish(store, done).map(|(answer, _)| answer)
+        self.effect(tenant, effects, run).await.map(|(answer, _)| answer)
     }
 
     /// What the code says it implements, as JSON text; nothing when it does not export `lifecycle`.
@@ -364,26 +345,25 @@ impl Component {
         let Some(pre) = &self.lifecycle else {
             return Ok(None);
         };
-        let mut store = self.with_effects(Arc::from("-"), Effects::none());
-        let run = async {
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance
-                .millwork_module_lifecycle()
-                .call_describe(&mut store)
-                .await
+        let run = async |store: &mut Store<Call>| {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            instance.millwork_module_lifecycle().call_describe(store).await
         };
-        let done = run.await;
-        self.finish(store, done).map(|(answer, _)| Some(answer))
+        let described = self.effect(Arc::from("-"), Effects::none(), run).await;
+        described.map(|(answer, _)| Some(answer))
     }
 
-    fn with_effects(&self, tenant: Arc<str>, effects: Effects) -> Store<Call> {
-        let call = Call::with_effects(&self.engine, tenant, Arc::clone(&self.label), effects);
-        call::store(&self.engine, call, self.engine.limits().effect_ticks)
-    }
-
-    /// The end of a call with effects. A failing capability outweighs whatever the component made of it.
-    fn finish<T>(&self, store: Store<Call>, done: wasmtime::Result<T>) -> Result<(T, Effects), CallError> {
+    /// Runs a call with effects and gives them back. A failing capability outweighs whatever the component made of it.
+    async fn effect<T>(
+        &self,
+        tenant: Arc<str>,
+        effects: Effects,
+        run: impl AsyncFnOnce(&mut Store<Call>) -> wasmtime::Result<T>,
+    ) -> Result<(T, Effects), CallError> {
         let ticks = self.engine.limits().effect_ticks;
+        let call = Call::with_effects(&self.engine, tenant, Arc::clone(&self.label), effects);
+        let mut store = call::store(&self.engine, call, ticks);
+        let done = run(&mut store).await;
         let done = done.map_err(|error| call::classify(&self.engine, &error, store.data(), ticks));
         let mut effects = store.into_data().into_effects();
         if let Some(failure) = effects.documents.take_failure() {

@@ -127,6 +127,20 @@ impl Host {
         self.rebuild_with(&tenant, module, projection).await
     }
 
+    /// Why a module cannot do its work, in its own words; nothing when it can.
+    pub async fn ailment(&self, tenant: &Arc<Tenant>, module: &Arc<Module>) -> Option<String> {
+        let access = Access::Read(Arc::clone(&tenant.documents));
+        let text = Arc::clone(&tenant.caller().tenant);
+        let effects = module.effects(&text, access, &tenant.cache, self.engine.limits());
+        let component = Arc::clone(&module.component);
+        let asked = blocking::on_own_thread(move || async move { component.health(text, effects).await });
+        match asked.await {
+            Some(Ok(answer)) => answer.err(),
+            Some(Err(error)) => Some(module.failed(&tenant.id, "health", error).to_string()),
+            None => Some("the host is shutting down".to_owned()),
+        }
+    }
+
     pub(super) async fn rebuild_with(
         &self,
         tenant: &Arc<Tenant>,

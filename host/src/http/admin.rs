@@ -21,6 +21,7 @@ use super::token::{Claims, TTL_SECONDS_MAX};
 use super::{App, body, now_seconds, position, reply};
 use crate::blocking;
 use crate::error::{Error, Violation};
+use crate::project;
 
 /// Media type of releases.
 const WASM: &str = "application/wasm";
@@ -66,6 +67,9 @@ struct ModuleStatus<'a> {
     version: &'a Version,
     release: &'a str,
     description: &'a str,
+    /// Why it cannot do its work, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ailment: Option<String>,
     projections: Vec<ProjectionStatus<'a>>,
 }
 
@@ -73,6 +77,9 @@ struct ModuleStatus<'a> {
 struct ProjectionStatus<'a> {
     name: &'a str,
     version: u32,
+    /// Why it stands still, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing: Option<String>,
 }
 
 /// `GET /admin/v1/tenants`
@@ -118,20 +125,26 @@ pub(super) async fn modules(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let tenant = allowed(&app, &headers, &tenant)?;
-    let generation = app.host.tenant(&tenant)?.generation();
-    let modules = generation.modules.iter().map(|(name, module)| ModuleStatus {
-        name,
-        version: &module.manifest.version,
-        release: &module.release,
-        description: &module.manifest.description,
-        projections: (module.manifest.projections.iter())
-            .map(|(name, projection)| ProjectionStatus {
-                name,
-                version: projection.version,
-            })
-            .collect(),
-    });
-    let modules: Vec<_> = modules.collect();
+    let running = app.host.tenant(&tenant)?;
+    let generation = running.generation();
+    let mut modules = Vec::with_capacity(generation.modules.len());
+    for (name, module) in &generation.modules {
+        let projections = module.manifest.projections.iter();
+        modules.push(ModuleStatus {
+            name,
+            version: &module.manifest.version,
+            release: &module.release,
+            description: &module.manifest.description,
+            ailment: app.host.ailment(&running, module).await,
+            projections: projections
+                .map(|(projection, declared)| ProjectionStatus {
+                    name: projection,
+                    version: declared.version,
+                    failing: running.progress.why_failing(&project::key(name, projection)),
+                })
+                .collect(),
+        });
+    }
     reply::json(
         problem::OK,
         &json!({ "tenant": tenant, "generation": generation.number, "modules": modules }),

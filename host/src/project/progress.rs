@@ -21,19 +21,6 @@ struct Entry {
     failing: Option<String>,
 }
 
-/// One projection as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Status {
-    /// Module and name: `invoicing.Invoices`.
-    pub projection: String,
-    /// The last event applied.
-    pub position: Position,
-    /// Why it stands still, if it does.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub failing: Option<String>,
-}
-
 impl Progress {
     /// The last position applied, and the last one saved as a checkpoint.
     #[must_use]
@@ -68,20 +55,11 @@ impl Progress {
             .failing = Some(why);
     }
 
-    /// All projections that have started, by name.
+    /// Why a projection stands still, if it does.
     #[must_use]
-    pub fn status(&self) -> Vec<Status> {
+    pub fn why_failing(&self, key: &str) -> Option<String> {
         let projections = self.projections.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Status> = projections
-            .iter()
-            .map(|(key, entry)| Status {
-                projection: key.clone(),
-                position: *entry.at.borrow(),
-                failing: entry.failing.clone(),
-            })
-            .collect();
-        all.sort_by(|a, b| a.projection.cmp(&b.projection));
-        all
+        projections.get(key).and_then(|entry| entry.failing.clone())
     }
 
     /// Waits until a projection has applied `after`.

@@ -13,7 +13,7 @@ use talc::source::Source;
 use talc::wasm::WasmBinning;
 
 /// Bytes at hand without growing: more than most calls need.
-const ARENA_BYTES: usize = 512 << 10;
+const ARENA_BYTES: usize = 128 << 10;
 const PAGE_BYTES: usize = 64 << 10;
 /// Pages by which memory grows at least.
 const PAGES_MIN: usize = 16;

@@ -3,12 +3,19 @@
 //! Answers go to stdout (JSON with `--json`), progress and errors to stderr. Exit code 1: it did not work; 2: it was
 //! called wrongly.
 
+mod changes;
 mod client;
 mod demo;
+mod fleet;
+mod follow;
+mod keys;
 mod modules;
 mod output;
 mod releases;
+mod replay;
 mod serve;
+mod status;
+mod swaps;
 mod tenants;
 mod tokens;
 
@@ -37,12 +44,21 @@ enum Command {
     /// Issue tokens.
     #[command(subcommand)]
     Token(tokens::Token),
-    /// Publish and list releases.
+    /// Publish, look at and withdraw releases.
     #[command(subcommand)]
     Registry(releases::Registry),
-    /// Enable, upgrade and disable modules of a tenant.
+    /// Make publishers' keys, and say which of them a host trusts.
+    #[command(subcommand)]
+    Key(keys::Key),
+    /// Prepare components for publishing.
+    #[command(subcommand)]
+    Plugin(keys::Plugin),
+    /// Enable, upgrade, try, roll back and disable modules of a tenant.
     #[command(subcommand)]
     Module(modules::Module),
+    /// Look at changes of what a tenant runs, and have a say in them.
+    #[command(subcommand)]
+    Swap(swaps::Swap),
 }
 
 /// What commands need to talk to a running host.
@@ -82,7 +98,10 @@ pub fn main() -> ExitCode {
         Command::Tenant(tenant) => tenant.run(),
         Command::Token(token) => token.run(),
         Command::Registry(registry) => registry.run(),
+        Command::Key(key) => key.run(),
+        Command::Plugin(plugin) => plugin.run(),
         Command::Module(module) => module.run(),
+        Command::Swap(swap) => swap.run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -113,13 +132,55 @@ mod tests {
             "millwork token issue --tenant acme --role admin --role client.clerk --subject ada --ttl 1h",
             "millwork token issue --role operator --subject ops --data d",
             "millwork registry publish a.wasm",
+            "millwork registry push client@1.0.0 oci://127.0.0.1:5000/acme/client:1.0.0 --plain-http",
+            "millwork registry pull r.example/acme/client:1.0.0 --username u --password p",
             "millwork registry list --url http://h:1 --token t",
+            "millwork registry show client",
+            "millwork registry show client 1.0.0 --json",
+            "millwork registry yank client 1.0.0 --reason wrong",
+            "millwork registry unyank client 1.0.0",
+            "millwork key new --publisher acme --out acme.json",
+            "millwork key list",
+            "millwork key trust ed25519:AA== --publisher acme",
+            "millwork key revoke 0123456789abcdef0123456789abcdef --reason lost",
+            "millwork plugin sign --key acme.json a.wasm",
+            "millwork plugin sign a.wasm --key acme.json --out b.wasm",
             "millwork module enable client 1.0.0 --tenant acme",
+            "millwork module enable client --wanted ^1.2 --skip-replay --one-way",
             "millwork module upgrade client",
+            "millwork module upgrade client --canary 10% --canary-for 10m --canary-commands 500 --tenant acme",
+            "millwork module upgrade client --policy events=warn,slower=allow",
+            "millwork module rollback client --to 1.0.0 --tenant acme",
+            "millwork module rollback client --all-tenants --from 1.1.0 --wave 5",
+            "millwork module revive client --tenant acme",
+            "millwork swap list --tenant acme",
+            "millwork swap show 7",
+            "millwork swap follow 7 --json",
+            "millwork swap consent 7 --tenant acme",
+            "millwork swap cancel 7",
+            "millwork swap promote 7",
             "millwork module disable client",
             "millwork module status --json",
+            "millwork module replay client --version 1.1.0 --tenant acme --policy rejection=warn,slower=allow",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_would_mean_two_things_is_refused() {
+        for line in [
+            "millwork module upgrade client --canary-for 10m",
+            "millwork module upgrade client --canary 100",
+            "millwork module upgrade client --wanted newest",
+            "millwork module rollback client --all-tenants",
+            "millwork module rollback client --from 1.1.0",
+            "millwork module rollback client --wave 5",
+            "millwork module rollback client --all-tenants --from 1.1.0 --tenant acme",
+            "millwork module rollback client --all-tenants --from 1.1.0 --wave 0",
+            "millwork swap consent",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
 }

@@ -48,6 +48,14 @@ pub struct Config {
     pub dispatch: DispatchLimits,
     /// How projections are run.
     pub project: ProjectLimits,
+    /// How modules are changed while they serve.
+    pub swap: SwapLimits,
+    /// How modules are watched.
+    pub health: HealthLimits,
+    /// How history is replayed on a candidate.
+    pub replay: ReplayLimits,
+    /// How releases are taken from and to other registries.
+    pub artifacts: ArtifactLimits,
     /// What requests may be like.
     pub http: HttpLimits,
 }
@@ -63,7 +71,32 @@ impl Config {
             engine: EngineLimits::default(),
             dispatch: DispatchLimits::default(),
             project: ProjectLimits::default(),
+            swap: SwapLimits::default(),
+            health: HealthLimits::default(),
+            replay: ReplayLimits::default(),
+            artifacts: ArtifactLimits::default(),
             http: HttpLimits::default(),
+        }
+    }
+}
+
+/// How releases are taken from and to other registries. They may be as large as those that are sent here.
+#[derive(Debug, Clone)]
+pub struct ArtifactLimits {
+    /// How long a connection may take to be made.
+    pub connect_timeout: Duration,
+    /// How long a registry may be silent.
+    pub silence_timeout: Duration,
+    /// How long all of a transfer may take: less than a request may, so that the answer says what was slow.
+    pub transfer_timeout: Duration,
+}
+
+impl Default for ArtifactLimits {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(5),
+            silence_timeout: Duration::from_secs(10),
+            transfer_timeout: Duration::from_secs(20),
         }
     }
 }
@@ -205,6 +238,8 @@ pub struct ProjectLimits {
     pub wait_max: Duration,
     /// A projection without events of its own saves its checkpoint at least after so many of others.
     pub checkpoint_every: u64,
+    /// Events that are applied a second time when a read model is built anew, to see that it comes out the same.
+    pub check_events_max: u64,
 }
 
 impl Default for ProjectLimits {
@@ -218,6 +253,157 @@ impl Default for ProjectLimits {
             backoff_share: 10,
             wait_max: Duration::from_secs(5),
             checkpoint_every: 1_000,
+            check_events_max: 2_000,
+        }
+    }
+}
+
+/// How history is replayed on a candidate.
+#[derive(Debug, Clone)]
+pub struct ReplayLimits {
+    /// Replays of the whole host at once; more wait.
+    pub replays_at_once: usize,
+    /// Threads of one replay.
+    pub workers: usize,
+    /// How far below the others in priority those threads stand, 0 to 19, as of `nice`: live requests come first.
+    pub niceness: u8,
+    /// How long such a thread rests after some milliseconds of work, in percent of them: with 200 it takes a third of a
+    /// processor at most.
+    pub rest_percent: u32,
+    /// Aggregates looked at, those that were started last.
+    pub aggregates_max: u32,
+    /// Commands looked at, the last ones, of each kind: with events, without, rejected.
+    pub commands_max: u32,
+    /// Time for one replay; what is left then is told as skipped.
+    pub duration_max: Duration,
+    /// Events folded in one call.
+    pub load_page: u32,
+    /// Bytes of states that one thread keeps at hand.
+    pub states_bytes_max: usize,
+    /// Examples of one class of differences.
+    pub examples_max: usize,
+    /// Places shown of one example.
+    pub differences_max: usize,
+    /// From how many percent of the other's median on a candidate is slower.
+    pub slower_percent: u64,
+    /// Decisions that must have been measured to say so.
+    pub slower_samples_min: usize,
+}
+
+impl Default for ReplayLimits {
+    fn default() -> Self {
+        Self {
+            replays_at_once: 1,
+            workers: 1,
+            niceness: 10,
+            rest_percent: 200,
+            aggregates_max: 10_000,
+            commands_max: 10_000,
+            duration_max: Duration::from_secs(300),
+            load_page: 500,
+            states_bytes_max: 64 << 20,
+            examples_max: 10,
+            differences_max: 20,
+            slower_percent: 200,
+            slower_samples_min: 50,
+        }
+    }
+}
+
+/// How modules are changed while they serve.
+#[derive(Debug, Clone)]
+pub struct SwapLimits {
+    /// How long a request for a change waits for another change of the same tenant.
+    pub turn_wait_max: Duration,
+    /// How long such a request waits for the change to be settled before it is told how far it has come.
+    pub answer_within: Duration,
+    /// How long a release that was replaced may take over its last calls; after that it stays loaded until they end.
+    pub drain_max: Duration,
+    /// Swaps of a tenant that are listed.
+    pub listed_max: usize,
+    /// Faults and divergences of a canary that are told in full.
+    pub divergences_kept: usize,
+    /// Time for trying the history before a rollback.
+    pub roll_back_replay_max: Duration,
+    /// For tests of power loss: the process ends itself before or after this step of a swap.
+    pub crash: Option<CrashPoint>,
+}
+
+impl Default for SwapLimits {
+    fn default() -> Self {
+        Self {
+            turn_wait_max: Duration::from_secs(5),
+            answer_within: Duration::from_secs(20),
+            drain_max: Duration::from_secs(60),
+            listed_max: 50,
+            divergences_kept: 10,
+            roll_back_replay_max: Duration::from_secs(5),
+            crash: None,
+        }
+    }
+}
+
+/// A moment of a swap: `before:flipping`, `after:flipping`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CrashPoint {
+    /// Before or after the step is on the disk.
+    pub moment: Moment,
+    /// The step's name.
+    pub step: String,
+}
+
+/// When, of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// It is not on the disk yet.
+    Before,
+    /// It is on the disk.
+    After,
+}
+
+impl CrashPoint {
+    /// `None` when the text has another form.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (moment, step) = text.split_once(':')?;
+        let moment = match moment {
+            "before" => Moment::Before,
+            "after" => Moment::After,
+            _ => return None,
+        };
+        Some(Self {
+            moment,
+            step: step.to_owned(),
+        })
+    }
+}
+
+/// How modules are watched.
+#[derive(Debug, Clone)]
+pub struct HealthLimits {
+    /// How often each module is asked how it is.
+    pub every: Duration,
+    /// Unhealthy answers in a row after which it is activated anew; the pause between tries doubles up to `restart_max`.
+    pub unhealthy_in_a_row_max: u32,
+    /// Longest pause between two tries to activate an unhealthy module anew.
+    pub restart_max: Duration,
+    /// Failing calls in a row after which a module is quarantined.
+    pub failures_in_a_row_max: u32,
+    /// First quarantine; doubles up to `quarantine_max` as long as calls fail.
+    pub quarantine_min: Duration,
+    /// Longest quarantine.
+    pub quarantine_max: Duration,
+}
+
+impl Default for HealthLimits {
+    fn default() -> Self {
+        Self {
+            every: Duration::from_secs(30),
+            unhealthy_in_a_row_max: 3,
+            restart_max: Duration::from_secs(600),
+            failures_in_a_row_max: 20,
+            quarantine_min: Duration::from_secs(5),
+            quarantine_max: Duration::from_secs(300),
         }
     }
 }

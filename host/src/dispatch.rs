@@ -11,8 +11,10 @@ mod facts;
 mod states;
 mod lanes;
 mod outcome;
+mod trial;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde_json::Value;
 
@@ -26,7 +28,7 @@ use crate::config::DispatchLimits;
 use crate::engine::component::Asked;
 use crate::error::{Error, Rejection};
 use crate::event_store::{AppendError, EventStore, Origin, Position, Recorded, Subject};
-use crate::tenant::{Module, Tenant};
+use crate::tenant::{Canary, Module, Tenant};
 
 /// Executes commands of all tenants.
 pub struct Dispatcher {
@@ -54,6 +56,8 @@ pub struct Request {
     pub origin: Origin,
     /// Whether nothing is to be recorded.
     pub dry_run: bool,
+    /// Candidates that may have to decide in the module's place.
+    pub canary: Option<Arc<Canary>>,
 }
 
 /// What a command led to.
@@ -99,13 +103,22 @@ impl Dispatcher {
     ///
     /// # Errors
     /// See [`Error`]; nothing is recorded then.
-    pub async fn execute(&self, tenant: &Arc<Tenant>, request: Request) -> Result<Executed, Error> {
+    pub async fn execute(&self, tenant: &Arc<Tenant>, mut request: Request) -> Result<Executed, Error> {
+        let canary = request.canary.take();
         let job = Job::new(request)?;
+        match canary {
+            None => self.run(tenant, &job).await,
+            Some(canary) => self.run_in_trial(tenant, &canary, job).await,
+        }
+    }
+
+    async fn run(&self, tenant: &Arc<Tenant>, job: &Job) -> Result<Executed, Error> {
+        job.module.check_admitted()?;
         for _ in 0..self.limits.attempts_max {
-            if let Some(first) = self.first_outcome(tenant, &job).await? {
+            if let Some(first) = self.first_outcome(tenant, job).await? {
                 return Ok(first);
             }
-            if let Attempt::Done(executed) = self.attempt(tenant, &job).await? {
+            if let Attempt::Done(executed) = self.attempt(tenant, job).await? {
                 return Ok(executed);
             }
             metrics::counter!("millwork_command_conflicts_total").increment(1);
@@ -143,8 +156,14 @@ impl Dispatcher {
         }
 
         let asked = job.ask(&seen);
+        let started = Instant::now();
         let decided = job.module.component.decide(tenant.caller(), asked).await;
         let (asked, verdict) = decided.map_err(|error| job.module.failed(&tenant.id, &job.name, error))?;
+        job.module.poison.answered();
+        job.note_decision(started.elapsed());
+        if let Some(rival) = &job.rival {
+            rival.check_agrees(tenant, &asked, &verdict).await?;
+        }
         let decision = match verdict {
             Ok(decision) => decision,
             Err(rejection) => {

@@ -3,8 +3,11 @@
 //! Three channels: a [`Rejection`] (the business says no), an error of the world (try again later), a trap (a bug in a
 //! component). [`crate::http`] alone turns these into HTTP.
 
+use std::time::Duration;
+
 use millwork_registry::id::TenantId;
 
+use crate::artifact::ArtifactError;
 use crate::capability::documents::DocumentError;
 use crate::engine::CallError;
 use crate::event_store::{Claim, StoreError};
@@ -125,6 +128,9 @@ pub enum Error {
     /// The registry refuses.
     #[error(transparent)]
     Registry(#[from] millwork_registry::Error),
+    /// A release could not be taken from or to another registry.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
     /// A release cannot be loaded; says why.
     #[error("release {release} cannot be loaded: {detail}")]
     Load {
@@ -141,9 +147,100 @@ pub enum Error {
         /// What it said.
         reason: Reason,
     },
+    /// The module is enabled but did not load: an operator mends or replaces it; says which and why.
+    #[error("module {0}")]
+    ModuleBroken(String),
+    /// The module failed too often in a row and is left alone for a while.
+    #[error("{release} fails at every call and is quarantined for another {} s", left.as_secs() + 1)]
+    Quarantined {
+        /// Name and version.
+        release: String,
+        /// How long yet.
+        left: Duration,
+    },
+    /// Another change of the same tenant is under way: wait for it or cancel it.
+    #[error("swap {number} of tenant {tenant} is under way; wait for it, or cancel it")]
+    SwapUnderWay {
+        /// The tenant.
+        tenant: TenantId,
+        /// Which one.
+        number: u64,
+    },
+    /// The swap is not, or no more, where it could be told this.
+    #[error("swap {number} is {stage} and cannot be {wanted}")]
+    SwapStage {
+        /// Which one.
+        number: u64,
+        /// Where it is.
+        stage: String,
+        /// What it was told.
+        wanted: &'static str,
+    },
+    /// The candidate does otherwise than what serves, in a way that the policy bars; says what, with examples.
+    #[error("{0}")]
+    Diverges(String),
+    /// What serves could not read what the candidate writes, and nobody has said that this is wanted.
+    #[error("{0}; ask again with oneWay to accept that there is no way back")]
+    OneWay(String),
+    /// A canary found the candidate wanting; says why.
+    #[error("the canary was ended: {0}")]
+    CanaryFailed(String),
+    /// Somebody took the swap back.
+    #[error("swap {number} was cancelled by {by}")]
+    SwapCancelled {
+        /// Which one.
+        number: u64,
+        /// Who.
+        by: String,
+    },
+    /// A read model comes out otherwise the second time, so it does not take the place of the old one: a bug in the
+    /// component; says where.
+    #[error("{0}")]
+    NotRepeatable(String),
     /// The world failed: try again later.
     #[error("unavailable: {0}")]
     Unavailable(String),
+}
+
+impl Error {
+    /// Stable, for programs: what problem documents and journals carry.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Rejected(
+                Rejection::NotFound(reason) | Rejection::Conflict(reason) | Rejection::Forbidden(reason),
+            ) => &reason.code,
+            Self::Rejected(Rejection::Invalid(_)) => "invalid",
+            Self::Schema(_) => "schema",
+            Self::Malformed(_) => "malformed",
+            Self::NotFound { .. } => "not-found",
+            Self::Exists { .. } => "exists",
+            Self::VersionMismatch { .. } => "version-mismatch",
+            Self::ClaimTaken(_) => "claim-taken",
+            Self::KeyReused(_) => "idempotency-key-reused",
+            Self::Contention(_) => "contention",
+            Self::Behind { .. } => "read-model-behind",
+            Self::Unauthenticated(_) => "unauthenticated",
+            Self::Forbidden(_) => "forbidden",
+            Self::NoTenant(_) => "no-tenant",
+            Self::Component { source, .. } => source.code(),
+            Self::Contract { .. } => "component-contract",
+            Self::Registry(refusal) => refusal.code(),
+            Self::Artifact(failure) => failure.code(),
+            Self::Load { .. } => "release-unusable",
+            Self::Activation { reason, .. } => &reason.code,
+            Self::NotRepeatable(_) => "read-model-not-repeatable",
+            Self::ModuleBroken(_) => "module-broken",
+            Self::Quarantined { .. } => "module-quarantined",
+            Self::SwapUnderWay { .. } => "swap-under-way",
+            Self::SwapStage { .. } => "swap-stage",
+            Self::Diverges(_) => "replay-diverges",
+            Self::OneWay(_) => "one-way",
+            Self::CanaryFailed(_) => "canary-failed",
+            Self::SwapCancelled { .. } => "swap-cancelled",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
 }
 
 impl From<StoreError> for Error {

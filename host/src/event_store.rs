@@ -5,6 +5,7 @@
 //! no gaps, so no reader of the feed can pass over an event; events of one aggregate stand in order of their versions.
 //! Nothing here knows WIT types or what an event means.
 
+pub mod journal;
 pub mod sqlite;
 
 use std::pin::Pin;
@@ -14,6 +15,8 @@ use async_trait::async_trait;
 use millwork_registry::id::TenantId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+
+use self::journal::{JournalEntry, Newest, Shelf};
 
 /// Number of an event in its tenant's feed; 0 stands before the first.
 pub type Position = u64;
@@ -276,6 +279,41 @@ pub trait EventStore: Send + Sync + 'static {
     /// [`StoreError`] when the store fails.
     async fn feed(&self, tenant: &TenantId, after: Position, limit: u32)
     -> Result<Vec<Recorded>, StoreError>;
+
+    /// The aggregates of a module that were started last, with their versions, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    async fn newest_aggregates(
+        &self,
+        tenant: &TenantId,
+        module: &str,
+        limit: u32,
+    ) -> Result<Newest<(Subject, u64)>, StoreError>;
+
+    /// The store's keys of a module's last commands on a shelf of the journal, at most `limit`.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    async fn newest_commands(
+        &self,
+        tenant: &TenantId,
+        module: &str,
+        shelf: Shelf,
+        limit: u32,
+    ) -> Result<Newest<u64>, StoreError>;
+
+    /// What the journal has of these commands, by the store's keys, in their order. What is not there any more is left
+    /// out.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    async fn journal(
+        &self,
+        tenant: &TenantId,
+        shelf: Shelf,
+        keys: &[u64],
+    ) -> Result<Vec<JournalEntry>, StoreError>;
 
     /// The number that a sequence would give next; the first is 1.
     ///

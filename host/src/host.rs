@@ -3,8 +3,12 @@
 //! Opening a host brings every tenant to where it was left: the generation on disk is loaded, read models that an
 //! interrupted swap left behind are built anew, and the projectors go on from their checkpoints.
 
-mod swap;
+mod trial;
+mod artifacts;
 mod verify;
+mod lifecycle;
+mod health;
+pub mod swap;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +19,12 @@ use millwork_registry::catalog::Catalog;
 use millwork_registry::generation::{self, Generations, TenantRecord};
 use millwork_registry::id::TenantId;
 use millwork_registry::release::Release;
+use millwork_registry::swap::Swaps;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub use self::swap::Swapped;
+use self::swap::Live;
+pub use self::trial::Tried;
 use crate::blocking;
 use crate::capability::cache::Cache;
 use crate::capability::cache::memory::MemoryCache;
@@ -31,8 +37,17 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::event_store::EventStore;
 use crate::event_store::sqlite::{SqliteEvents, SqliteEventsLimits};
-use crate::project::Projector;
-use crate::tenant::{Generation, Module, Tenant};
+use crate::project::{Projector, StepError};
+use crate::replay::Replayer;
+use crate::tenant::{Broken, Generation, Module, Tenant};
+
+/// A release that was published.
+pub struct Published {
+    /// What it is.
+    pub release: Release,
+    /// What its publisher should know: what callers lose against the release before, what it says of its health.
+    pub notes: Vec<String>,
+}
 
 /// A running host.
 pub struct Host {
@@ -45,7 +60,11 @@ pub struct Host {
     cache: Arc<dyn Cache>,
     catalog: Catalog,
     generations: Generations,
+    swaps: Swaps,
+    /// The swap of each tenant that is under way. std's lock: held for a look-up only.
+    lives: RwLock<HashMap<TenantId, Arc<Live>>>,
     projector: Arc<Projector>,
+    replayer: Replayer,
     /// With the reason where one did not start. std's lock: held for a look-up only.
     tenants: RwLock<HashMap<TenantId, Result<Arc<Tenant>, String>>>,
     /// Held while a tenant is made, so that two requests do not make it twice.
@@ -53,6 +72,7 @@ pub struct Host {
     /// Projectors and drains, joined by [`Host::close`]. tokio's lock, since joining waits.
     tasks: tokio::sync::Mutex<JoinSet<()>>,
     stop: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
     ready: AtomicBool,
 }
 
@@ -71,6 +91,7 @@ impl Host {
                 host.keep(record.id, Err(error.to_string()));
             }
         }
+        host.spawn(health::watch(Arc::clone(&host))).await;
         Ok(host)
     }
 
@@ -94,6 +115,7 @@ impl Host {
         let engine = Engine::new(config.engine.clone(), config.data.join("compiled"));
         let engine = engine.map_err(|error| failed("engine", &error))?;
         let projector = Projector::new(Arc::clone(&store), config.project.clone(), config.engine.clone());
+        let replayer = Replayer::new(Arc::clone(&store), config.replay.clone());
         Ok(Self {
             dispatcher: Dispatcher::new(store, config.dispatch.clone()),
             engine,
@@ -102,11 +124,15 @@ impl Host {
             cache: Arc::new(MemoryCache::new(config.cache_bytes_max)),
             catalog: Catalog::open(&config.data.join("registry"))?,
             generations: Generations::open(&config.data.join("tenants"))?,
+            swaps: Swaps::new(&config.data.join("tenants")),
+            lives: RwLock::default(),
             projector: Arc::new(projector),
+            replayer,
             tenants: RwLock::default(),
             creating: tokio::sync::Mutex::default(),
             tasks: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
+            closing: watch::Sender::new(false),
             ready: AtomicBool::new(false),
             config,
         })
@@ -163,11 +189,20 @@ impl Host {
         Ok(self.generations.tenants()?)
     }
 
+    /// What a tenant has installed now, with the ranges that it wants and what it has granted.
+    ///
+    /// # Errors
+    /// [`Error::NoTenant`]; [`Error::Registry`] when it cannot be read.
+    pub fn installed(&self, id: &TenantId) -> Result<generation::Generation, Error> {
+        self.tenant(id)?;
+        Ok(blocking::run(|| self.generations.load(id))?)
+    }
+
     /// Makes a tenant without modules.
     ///
     /// # Errors
     /// [`Error::Exists`] when there is one with this id.
-    pub async fn create_tenant(&self, id: TenantId, name: String) -> Result<(), Error> {
+    pub async fn create_tenant(self: &Arc<Self>, id: TenantId, name: String) -> Result<(), Error> {
         let _creating = self.creating.lock().await;
         if !matches!(self.tenant(&id), Err(Error::NoTenant(_))) {
             return Err(Error::Exists {
@@ -184,14 +219,14 @@ impl Host {
     }
 
     /// Loads a tenant's generation and starts its projector.
-    async fn start_tenant(&self, id: TenantId) -> Result<(), Error> {
+    async fn start_tenant(self: &Arc<Self>, id: TenantId) -> Result<(), Error> {
         let recorded = self.generations.load(&id)?;
-        let modules = blocking::run(|| self.load_all(&recorded))?;
+        let (modules, broken) = blocking::run(|| self.load_all(&recorded));
         let documents = self.documents.open(&id).await?;
         for module in modules.values() {
             documents.prepare(&module.all_collections()).await?;
         }
-        let generation = Generation::new(recorded.number, modules)?;
+        let generation = Generation::new(recorded.number, modules)?.without(broken);
         let slow_calls_max = self.config.engine.slow_calls_max;
         let tenant = Tenant::new(
             id.clone(),
@@ -203,23 +238,41 @@ impl Host {
         let tenant = Arc::new(tenant);
         self.resume_rebuilds(&tenant).await?;
         let projector = Arc::clone(&self.projector).run(Arc::clone(&tenant), self.stop.subscribe());
-        self.tasks.lock().await.spawn(projector);
+        self.spawn(projector).await;
+        self.resume_swaps(&tenant).await?;
         self.keep(id, Ok(tenant));
         Ok(())
     }
 
-    fn load_all(&self, recorded: &generation::Generation) -> Result<IndexMap<String, Arc<Module>>, Error> {
-        let installed = recorded.installations.iter();
-        installed
-            .map(|(name, installed)| Ok((name.clone(), self.load(installed)?)))
-            .collect()
+    /// A module that does not load takes no other down.
+    fn load_all(
+        &self,
+        recorded: &generation::Generation,
+    ) -> (IndexMap<String, Arc<Module>>, IndexMap<String, Broken>) {
+        let (mut modules, mut broken) = (IndexMap::new(), IndexMap::new());
+        for (name, installed) in &recorded.installations {
+            match self.load(installed) {
+                Ok(module) => drop(modules.insert(name.clone(), module)),
+                Err(error) => {
+                    tracing::error!(tenant = %recorded.tenant, module = name, version = %installed.version, %error, "module does not load");
+                    let why = Broken {
+                        version: installed.version.clone(),
+                        code: error.code().to_owned(),
+                        why: error.to_string(),
+                    };
+                    broken.insert(name.clone(), why);
+                }
+            }
+        }
+        (modules, broken)
     }
 
     /// Makes an installed release ready. Blocks while it compiles.
     fn load(&self, installed: &generation::Installation) -> Result<Arc<Module>, Error> {
-        let release = self.catalog.get(&installed.name, &installed.version)?;
-        let wasm = self.catalog.open_artifact(&release.digest)?;
-        Module::load(&self.engine, &release, installed, &wasm).map(Arc::new)
+        let (release, wasm) = self
+            .catalog
+            .load(&installed.name, &installed.version, &installed.digest)?;
+        Module::load(&self.engine, &release, installed, &wasm, &self.config.health).map(Arc::new)
     }
 
     /// Builds read models anew that a swap, interrupted by a crash, left behind.
@@ -232,25 +285,65 @@ impl Host {
                 .map_err(unavailable)?
             {
                 tracing::info!(tenant = %tenant.id, projection, "building a read model anew");
-                self.rebuild_with(tenant, module, &projection).await?;
+                self.rebuild_with(tenant, module, &projection, None).await?;
             }
         }
         Ok(())
     }
 
-    /// Publishes a release after holding it against its own manifest.
+    /// Publishes a release after holding it against its own manifest, its publisher's signature, the contract, and what an
+    /// earlier release promised. Code of somebody who is not trusted does not run.
     ///
     /// # Errors
     /// [`Error::Registry`] or [`Error::Load`] with the reason when it is refused.
-    pub async fn publish(&self, wasm: Vec<u8>) -> Result<Release, Error> {
-        let release = blocking::run(|| Release::read(&wasm, now_ms()))?;
-        verify::describes_itself(&self.engine, &release, &wasm).await?;
-        Ok(blocking::run(|| self.catalog.publish(&release, &wasm))?)
+    pub async fn publish(&self, wasm: Vec<u8>) -> Result<Published, Error> {
+        let (release, mut notes) = blocking::run(|| {
+            let release = Release::read(&wasm, now_ms())?;
+            self.catalog.admit(&release)?;
+            let notes = self.catalog.compare(&release, &wasm)?;
+            Ok::<_, millwork_registry::Error>((release, notes))
+        })?;
+        notes.extend(verify::verify(&self.engine, &release, &wasm).await?);
+        let release = blocking::run(|| self.catalog.publish(&release, &wasm))?;
+        Ok(Published { release, notes })
+    }
+
+    /// Turns true when the host is about to stop: what would last for ever ends.
+    #[must_use]
+    pub fn closing(&self) -> watch::Receiver<bool> {
+        self.closing.subscribe()
+    }
+
+    /// Says that the host is about to stop.
+    pub fn set_closing(&self) {
+        self.ready.store(false, Ordering::Release);
+        self.closing.send_replace(true);
+    }
+
+    /// Why a module cannot do its work, in its own words; nothing when it can.
+    pub async fn ailment(&self, tenant: &Tenant, module: &Module) -> Option<String> {
+        let ailment = lifecycle::ailment(self, tenant, module).await;
+        module.note_ailment(ailment.clone());
+        ailment
+    }
+
+    /// Every tenant that has started.
+    fn running(&self) -> Vec<Arc<Tenant>> {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        tenants.values().flatten().cloned().collect()
+    }
+
+    /// Starts a task that [`Host::close`] waits for.
+    async fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock().await;
+        // Those that have ended are let go of, so that a host that swaps for years does not remember them all.
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
     }
 
     /// Stops the projectors and writes out what waits to be written.
     pub async fn close(&self) {
-        self.ready.store(false, Ordering::Release);
+        self.set_closing();
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
         while tasks.join_next().await.is_some() {}
@@ -259,7 +352,10 @@ impl Host {
 }
 
 /// A projection that could not be built: the world failed, or the component; the log has the cause.
-fn unavailable(error: crate::project::StepError) -> Error {
+fn unavailable(error: StepError) -> Error {
+    if let StepError::NotRepeatable(detail) = error {
+        return Error::NotRepeatable(detail);
+    }
     tracing::error!(%error, "read model could not be built");
     Error::Unavailable(format!("read model: {error}"))
 }

@@ -1,7 +1,8 @@
 //! The host over HTTP: routes, and the layers around every handler.
 //!
-//! Fixed routes are `/health`, `/metrics` and `/admin/v1`; everything else is [`gateway`]'s, which answers `/api/v1` from
-//! the manifests of the tenant's modules. [`exchange`] stands around all of them, [`problem`] is how failures look.
+//! Fixed routes are `/health`, `/metrics`, `/admin/v1` and `/api/v1/marketplace`; everything else is [`gateway`]'s, which
+//! answers `/api/v1` from the manifests of the tenant's modules. [`exchange`] stands around all of them, [`problem`] is how
+//! failures look.
 
 mod server;
 mod exchange;
@@ -21,6 +22,8 @@ pub mod position;
 pub mod problem;
 mod openapi;
 mod admin;
+mod swaps;
+mod marketplace;
 mod health;
 
 use std::any::Any;
@@ -36,7 +39,7 @@ use axum::routing::{get, post, put};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::SizeAbove;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
 
 pub use self::server::{Serving, listen};
 
@@ -77,6 +80,8 @@ impl App {
 
     /// Everything that answers, as one service.
     pub fn router(self: Arc<Self>) -> Router {
+        // Server-sent events must not wait in a compressor.
+        let compressed = SizeAbove::new(COMPRESSED_BYTES_MIN).and(NotForContentType::SSE);
         Router::new()
             .route("/health/live", get(health::live))
             .route("/health/ready", get(health::ready))
@@ -88,24 +93,44 @@ impl App {
             .route("/admin/v1/tenants/{tenant}/modules", get(admin::modules))
             .route(
                 "/admin/v1/tenants/{tenant}/modules/{module}",
-                put(admin::enable).delete(admin::disable),
+                put(swaps::enable).delete(swaps::disable),
+            )
+            .route(
+                "/admin/v1/tenants/{tenant}/modules/{module}/rollback",
+                post(swaps::roll_back),
+            )
+            .route(
+                "/admin/v1/tenants/{tenant}/modules/{module}/revive",
+                post(swaps::revive),
+            )
+            .route("/admin/v1/tenants/{tenant}/swaps", get(swaps::list))
+            .route("/admin/v1/tenants/{tenant}/swaps/{number}", get(swaps::show))
+            .route(
+                "/admin/v1/tenants/{tenant}/swaps/{number}/events",
+                get(swaps::follow),
+            )
+            .route(
+                "/admin/v1/tenants/{tenant}/swaps/{number}/{wish}",
+                post(swaps::wish),
+            )
+            .route(
+                "/admin/v1/tenants/{tenant}/modules/{module}/replay",
+                post(admin::replay),
             )
             .route(
                 "/admin/v1/tenants/{tenant}/modules/{module}/projections/{projection}/rebuild",
                 post(admin::rebuild),
             )
-            .route(
-                "/admin/v1/registry/releases",
-                get(admin::releases).post(admin::publish),
-            )
+            .merge(admin::registry::routes())
             .route("/admin/v1/tokens", post(admin::issue_token))
+            .merge(marketplace::routes())
             .fallback(gateway::serve)
             .layer(CatchPanicLayer::custom(panicked))
             .layer(middleware::from_fn_with_state(
                 Arc::clone(&self),
                 exchange::observe,
             ))
-            .layer(CompressionLayer::new().compress_when(SizeAbove::new(COMPRESSED_BYTES_MIN)))
+            .layer(CompressionLayer::new().compress_when(compressed))
             .with_state(self)
     }
 

@@ -6,6 +6,7 @@
 
 pub mod progress;
 pub mod rebuild;
+mod repeat;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub struct Projector {
     failing_slots: Semaphore,
 }
 
-/// Why a step made no progress. All of it is tried again.
+/// Why a step made no progress. All of it is tried again, but for what only another release can put right.
 #[derive(Debug, thiserror::Error)]
 pub enum StepError {
     /// The feed cannot be read.
@@ -47,6 +48,9 @@ pub enum StepError {
     /// The component failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The same events led to other documents the second time: a bug in the component; says where.
+    #[error("{0}")]
+    NotRepeatable(String),
 }
 
 /// One projection of a module, on one line.
@@ -269,9 +273,9 @@ impl Projector {
         end: Position,
         saved: Position,
     ) -> Result<bool, StepError> {
-        let module = &step.module.manifest.name;
+        let manifest = &step.module.manifest;
         let wanted = events.iter().filter(|event| step.wants(event));
-        let wanted: Vec<_> = wanted.map(|event| event_for_component(event, module)).collect();
+        let wanted: Vec<_> = wanted.map(|event| event_for_component(event, manifest)).collect();
         if wanted.is_empty() && end - saved < self.limits.checkpoint_every {
             return Ok(false);
         }

@@ -72,6 +72,7 @@ pub async fn answer(
     limits: &EngineLimits,
 ) -> Result<Box<RawValue>, Error> {
     module.check_params(query, &params)?;
+    module.check_admitted()?;
     let closed = |_| Error::Unavailable("the host is shutting down".to_owned());
     let permit = Arc::clone(&tenant.effects)
         .acquire_owned()
@@ -96,6 +97,7 @@ pub async fn answer(
         .await
         .ok_or_else(|| Error::Unavailable("the host is shutting down".to_owned()))?;
     let answer = answered.map_err(|source| module.failed(&tenant.id, query, source))?;
+    module.poison.answered();
     let text = answer.map_err(|rejection| Error::Rejected(Rejection::from(rejection)))?;
     RawValue::from_string(text).map_err(|error| Error::Contract {
         component: Arc::clone(&module.release),

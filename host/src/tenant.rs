@@ -5,7 +5,10 @@
 
 pub mod module;
 mod view;
+pub mod poison;
 pub mod routes;
+pub mod pulse;
+pub mod canary;
 
 use std::sync::Arc;
 
@@ -13,8 +16,10 @@ use arc_swap::ArcSwap;
 use indexmap::IndexMap;
 use millwork_registry::id::TenantId;
 use millwork_registry::manifest::{Action, Method};
+use semver::Version;
 use tokio::sync::{Mutex, Notify, Semaphore};
 
+pub use self::canary::Canary;
 pub use self::module::Module;
 pub use self::routes::Routed;
 use self::routes::Routes;
@@ -34,8 +39,8 @@ pub struct Tenant {
     pub cache: Arc<dyn Cache>,
     /// How far its projections have come.
     pub progress: Progress,
-    /// Held by whoever changes the generation: one swap at a time.
-    pub swapping: Mutex<()>,
+    /// Held by whoever changes the generation: one swap at a time. An `Arc`, so that a task can hold it to its end.
+    pub swapping: Arc<Mutex<()>>,
     /// Held by the projector for one pass, and by a swap while it puts rebuilt read models in place.
     pub projecting: Mutex<()>,
     /// Wakes the projector when the generation has changed.
@@ -50,9 +55,24 @@ pub struct Tenant {
 pub struct Generation {
     /// Counts the swaps of the tenant.
     pub number: u64,
-    /// All modules enabled, by name.
+    /// All modules enabled, by name, but for those that did not load.
     pub modules: IndexMap<String, Arc<Module>>,
+    /// Modules enabled that did not load, with the reason.
+    pub broken: IndexMap<String, Broken>,
+    /// Candidates that decide for a share of the aggregates.
+    pub canary: Option<Arc<Canary>>,
     routes: Routes,
+}
+
+/// A module that did not load.
+#[derive(Debug, Clone)]
+pub struct Broken {
+    /// The version that should run.
+    pub version: Version,
+    /// Stable, for programs.
+    pub code: String,
+    /// Why, in a sentence.
+    pub why: String,
 }
 
 impl Tenant {
@@ -74,7 +94,7 @@ impl Tenant {
             documents,
             cache,
             progress: Progress::default(),
-            swapping: Mutex::new(()),
+            swapping: Arc::default(),
             projecting: Mutex::new(()),
             changed: Notify::new(),
             effects: Arc::new(Semaphore::new(slow_calls_max)),
@@ -113,8 +133,28 @@ impl Generation {
         Ok(Self {
             number,
             modules,
+            broken: IndexMap::new(),
+            canary: None,
             routes,
         })
+    }
+
+    /// The same, with modules that are enabled but did not load.
+    #[must_use]
+    pub fn without(self, broken: IndexMap<String, Broken>) -> Self {
+        Self { broken, ..self }
+    }
+
+    /// The same, with candidates that decide for a share of the aggregates, or without.
+    #[must_use]
+    pub fn with_canary(&self, canary: Option<Arc<Canary>>) -> Self {
+        Self {
+            number: self.number,
+            modules: self.modules.clone(),
+            broken: self.broken.clone(),
+            canary,
+            routes: self.routes.clone(),
+        }
     }
 
     /// The action behind a method and a path below `/api/v1`.
@@ -126,8 +166,14 @@ impl Generation {
     /// A module by name.
     ///
     /// # Errors
-    /// [`Error::NotFound`] when it is not enabled.
+    /// [`Error::NotFound`] when it is not enabled, [`Error::ModuleBroken`] when it did not load.
     pub fn module(&self, name: &str) -> Result<&Arc<Module>, Error> {
+        if let Some(broken) = self.broken.get(name) {
+            return Err(Error::ModuleBroken(format!(
+                "{name} {}: {}",
+                broken.version, broken.why
+            )));
+        }
         self.modules.get(name).ok_or_else(|| Error::NotFound {
             what: "module".to_owned(),
             id: name.to_owned(),

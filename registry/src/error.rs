@@ -6,6 +6,8 @@ use std::{fmt, io};
 use semver::Version;
 
 use crate::id::TenantId;
+use crate::key::{KeyId, PublicKey};
+use crate::swap::Stage;
 
 /// Errors of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +72,72 @@ pub enum Error {
     /// The manifest promises what the component does not implement; says what.
     #[error("exports missing: {0}")]
     ExportsMissing(String),
+    /// Nobody signed the release; its publisher does.
+    #[error("{name} {version} is not signed; `millwork plugin sign` does that")]
+    Unsigned {
+        /// The component.
+        name: String,
+        /// The version.
+        version: Version,
+    },
+    /// The signature does not hold for these bytes; the publisher signs again what was meant.
+    #[error("the signature is not valid: {0}")]
+    SignatureInvalid(&'static str),
+    /// The release is signed with a key that nobody has trusted here; an operator does, or does not.
+    #[error("it is signed for publisher {publisher} with the key {key}, which is not trusted here")]
+    PublisherUnknown {
+        /// Who signed, as the manifest says.
+        publisher: String,
+        /// With what.
+        key: PublicKey,
+    },
+    /// The key was revoked; the publisher signs with another.
+    #[error("the key {key} of publisher {publisher} is revoked: {reason}")]
+    KeyRevoked {
+        /// Whose it was.
+        publisher: String,
+        /// The key.
+        key: KeyId,
+        /// What the operator gave as the reason.
+        reason: String,
+    },
+    /// A key signs for one publisher only; the publisher takes the right one, or corrects the manifest.
+    #[error("the key {key} is publisher {owner}'s, so it cannot sign for publisher {publisher}")]
+    PublisherMismatch {
+        /// The key.
+        key: KeyId,
+        /// Whose it is.
+        owner: String,
+        /// For whom it was used.
+        publisher: String,
+    },
+    /// The name belongs to the publisher who published it first; the other takes another name.
+    #[error("the name {name} belongs to publisher {owner}, who published it first")]
+    NameTaken {
+        /// The component.
+        name: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// The release was withdrawn; who does not run it yet takes another version.
+    #[error("{name} {version} is yanked: {reason}")]
+    Yanked {
+        /// The component.
+        name: String,
+        /// The version.
+        version: Version,
+        /// What the operator gave as the reason.
+        reason: String,
+    },
+    /// This installation has never trusted such a key.
+    #[error("no key {0} is known here")]
+    NoKey(KeyId),
+    /// A key file is not what was written; its owner takes the right one. Says nothing of what stands in it.
+    #[error("it is not a key file that `millwork key new` wrote")]
+    KeyFile,
+    /// The component does not fit the host's interfaces, or breaks what an earlier release promised; says where and how.
+    #[error("{0}")]
+    InterfaceIncompatible(String),
     /// The release exists with other bytes; the publisher takes another version.
     #[error("{name} {version} is published already with other bytes; a release never changes")]
     ReleaseExists {
@@ -97,6 +165,12 @@ pub enum Error {
     /// Components of a generation would miss one another; says which, in sentences.
     #[error("{0}")]
     DependenciesUnmet(String),
+    /// No versions fit together; says why in one sentence, and whoever asked asks for others.
+    #[error("{0}")]
+    Conflict(String),
+    /// A module is published, but not as asked; says in which versions.
+    #[error("{0}")]
+    NoVersionFits(String),
     /// Two components of a generation want the same route; says which.
     #[error("{0}")]
     RoutesCollide(String),
@@ -127,6 +201,24 @@ pub enum Error {
         tenant: TenantId,
         /// The number asked for.
         number: u64,
+    },
+    /// There is no such swap, or it is too old to be kept.
+    #[error("tenant {tenant} has no swap {number}")]
+    NoSwap {
+        /// The tenant.
+        tenant: TenantId,
+        /// The number asked for.
+        number: u64,
+    },
+    /// A swap was to take a step that may not come now.
+    #[error("swap {number} is {stage} and cannot be {wanted}")]
+    SwapStage {
+        /// Which swap.
+        number: u64,
+        /// How far it has come.
+        stage: Stage,
+        /// The step refused.
+        wanted: &'static str,
     },
     /// The tenant is there already.
     #[error("tenant {0} exists already")]
@@ -168,14 +260,28 @@ impl Error {
             Self::ManifestSections { .. } => "manifest-sections",
             Self::ImportsRefused(_) => "imports-refused",
             Self::ExportsMissing(_) => "exports-missing",
+            Self::Unsigned { .. } => "unsigned",
+            Self::SignatureInvalid(_) => "signature-invalid",
+            Self::PublisherUnknown { .. } => "publisher-unknown",
+            Self::KeyRevoked { .. } => "key-revoked",
+            Self::PublisherMismatch { .. } => "publisher-mismatch",
+            Self::NameTaken { .. } => "name-taken",
+            Self::Yanked { .. } => "yanked",
+            Self::NoKey(_) => "key-unknown",
+            Self::KeyFile => "key-file-malformed",
+            Self::InterfaceIncompatible(_) => "interface-incompatible",
             Self::ReleaseExists { .. } => "release-exists",
             Self::NoRelease { .. } => "release-unknown",
             Self::NotEnabled { .. } => "module-not-enabled",
             Self::DependenciesUnmet(_) => "dependencies-unmet",
+            Self::Conflict(_) => "dependencies-conflict",
+            Self::NoVersionFits(_) => "no-version-fits",
             Self::RoutesCollide(_) => "routes-collide",
             Self::NotGranted { .. } => "permissions-not-granted",
             Self::GenerationOutdated { .. } => "generation-outdated",
             Self::NoGeneration { .. } => "generation-unknown",
+            Self::NoSwap { .. } => "swap-unknown",
+            Self::SwapStage { .. } => "swap-stage",
             Self::TenantExists(_) => "tenant-exists",
             Self::NoTenant(_) => "tenant-unknown",
             Self::Damaged { .. } => "storage-damaged",

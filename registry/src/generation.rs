@@ -7,7 +7,7 @@ mod check;
 mod store;
 
 use indexmap::IndexMap;
-use semver::Version;
+use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,6 +16,7 @@ use crate::Error;
 use crate::id::{Digest, TenantId};
 use crate::manifest::{Manifest, Permission};
 use crate::release::Release;
+use crate::swap::Change;
 
 /// The installations of a tenant at one moment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +40,10 @@ pub struct Installation {
     pub version: Version,
     /// Its bytes.
     pub digest: Digest,
+    /// The range that the tenant asked for; within it the module may move along with others. None: it came along itself,
+    /// or was asked for in one version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<VersionReq>,
     /// What the tenant lets it touch.
     pub granted: Vec<Permission>,
     /// The configuration as the tenant gave it, without defaults: an upgrade starts from it, so that the next release's
@@ -60,6 +65,7 @@ impl Installation {
             name: release.name.clone(),
             version: release.version.clone(),
             digest: release.digest.clone(),
+            wanted: None,
             granted: release.manifest.permissions.clone(),
             config: release.manifest.configuration(given.clone())?,
             given,
@@ -86,7 +92,8 @@ impl Generation {
             .installations
             .get(&manifest.name)
             .map(|installed| installed.granted.as_slice());
-        let is_new = |asked: &&Permission| !granted.unwrap_or_default().contains(asked);
+        let is_granted = |asked: &Permission| granted.unwrap_or_default().iter().any(|had| had.covers(asked));
+        let is_new = |asked: &&Permission| !is_granted(asked);
         manifest.permissions.iter().filter(is_new).cloned().collect()
     }
 
@@ -113,6 +120,28 @@ impl Generation {
                 name: name.to_owned(),
                 tenant: self.tenant.clone(),
             });
+        }
+        next.check(manifests)?;
+        Ok(next)
+    }
+
+    /// The next generation, after all changes of a swap. `manifests` are at least those of its components.
+    ///
+    /// # Errors
+    /// [`Error::NotEnabled`]; those of [`Generation::check`].
+    pub fn after(&self, changes: &[Change], manifests: &[Manifest]) -> Result<Self, Error> {
+        let mut next = self.next();
+        for Change { module, to, .. } in changes {
+            match to {
+                Some(installation) => drop(next.installations.insert(module.clone(), installation.clone())),
+                None if next.installations.shift_remove(module).is_some() => {}
+                None => {
+                    return Err(Error::NotEnabled {
+                        name: module.clone(),
+                        tenant: self.tenant.clone(),
+                    });
+                }
+            }
         }
         next.check(manifests)?;
         Ok(next)

@@ -5,24 +5,28 @@
 
 mod check;
 mod command;
+mod host_pattern;
 mod number;
 mod permission;
 mod read_model;
 mod reference;
 mod route;
 mod schema;
+mod upcast;
 
 use indexmap::IndexMap;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 pub use self::command::{Aggregate, Command, Fact, Related};
+pub use self::host_pattern::HostPattern;
 pub use self::number::Number;
 pub use self::permission::{Permission, QualifiedName};
 pub use self::read_model::{Collection, Projection, Query, View};
 pub use self::reference::Reference;
 pub use self::route::{Action, Method, Route};
 pub use self::schema::{Schema, compile};
+pub use self::upcast::{Upcast, Upcasts};
 
 use crate::Error;
 
@@ -41,10 +45,19 @@ pub struct Manifest {
     pub name: String,
     /// Version of the component.
     pub version: Version,
-    /// Who publishes it, in the form of a component's name.
+    /// Who publishes it, in the form of a component's name; who signs the component has this name too.
     pub publisher: String,
+    /// What people call it; its name when absent.
+    #[serde(default)]
+    pub title: Option<String>,
     /// One sentence for the marketplace.
     pub description: String,
+    /// What is new in this version, for people: lines of text.
+    #[serde(default)]
+    pub changelog: Option<String>,
+    /// Where the marketplace lists it, each in the form of a component's name.
+    #[serde(default)]
+    pub categories: Vec<String>,
     /// SPDX expression.
     pub licence: String,
     /// What the component may touch beyond its own aggregates.

@@ -9,29 +9,31 @@ use millwork_tests::server::Server;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::hot_swap::with_manifest;
-
 /// A shell that talks to one host as an operator.
-struct Shell {
-    server: Server,
-    token: String,
+pub(crate) struct Shell {
+    pub(crate) server: Server,
+    pub(crate) token: String,
 }
 
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Shell {
-    fn new() -> Self {
-        let server = Server::demo();
+    pub(crate) fn new() -> Self {
+        Self::on(Server::demo())
+    }
+
+    /// At this host.
+    pub(crate) fn on(server: Server) -> Self {
         let token = server.operator().token().to_owned();
         Self { server, token }
     }
 
     /// Runs `millwork` with these words.
-    fn run(&self, words: &[&str]) -> Ran {
+    pub(crate) fn run(&self, words: &[&str]) -> Ran {
         let mut command = Command::new(artifacts::program());
         command
             .args(words)
@@ -42,15 +44,27 @@ impl Shell {
 
     /// Runs `millwork ... --json`, which must succeed, and gives what it answers.
     #[track_caller]
-    fn json(&self, words: &[&str]) -> Value {
+    pub(crate) fn json(&self, words: &[&str]) -> Value {
         let ran = self.run(&[words, &["--json"]].concat());
         assert_eq!(ran.code, Some(0), "{words:?}: {}", ran.stderr);
         serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}: {}", ran.stdout))
     }
 
+    /// It works, and what it prints for people has this part.
+    #[track_caller]
+    pub(crate) fn prints(&self, words: &[&str], part: &str) {
+        let ran = self.run(words);
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        assert!(
+            ran.stdout.contains(part),
+            "{words:?}: {part} is not in {}",
+            ran.stdout
+        );
+    }
+
     /// It does not work, and the message has these parts.
     #[track_caller]
-    fn fails(&self, words: &[&str], parts: &[&str]) {
+    pub(crate) fn fails(&self, words: &[&str], parts: &[&str]) {
         self.run(words).fails(1, parts);
     }
 }
@@ -81,18 +95,18 @@ impl Ran {
     }
 }
 
-/// Client 1.0.1, which does what 1.0.0 does.
-fn next_client() -> (TempDir, PathBuf) {
-    let wasm = with_manifest(&artifacts::component("client"), |text| {
+/// Client 1.0.1, which does what 1.0.0 does, signed by its publisher.
+pub(crate) fn next_client(server: &Server) -> (TempDir, PathBuf) {
+    let wasm = artifacts::with_manifest(&artifacts::component("client"), |text| {
         text.replacen("version: 1.0.0", "version: 1.0.1", 1)
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("client.wasm");
-    std::fs::write(&file, wasm).unwrap();
+    std::fs::write(&file, server.signed(&wasm)).unwrap();
     (folder, file)
 }
 
-fn path(file: &Path) -> &str {
+pub(crate) fn path(file: &Path) -> &str {
     file.to_str().unwrap()
 }
 
@@ -109,7 +123,7 @@ fn from_a_tenant_to_an_upgrade() {
         (&enabled["from"], &enabled["to"]),
         (&Value::Null, &json!("1.0.0"))
     );
-    let (_folder, next) = next_client();
+    let (_folder, next) = next_client(&shell.server);
     let published = shell.json(&["registry", "publish", path(&next)]);
     assert_eq!(
         (&published["name"], &published["version"]),
@@ -158,15 +172,7 @@ fn from_a_tenant_to_an_upgrade() {
 #[test]
 fn people_get_sentences_and_tables() {
     let shell = Shell::new();
-    let check = |words: &[&str], part: &str| {
-        let ran = shell.run(words);
-        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-        assert!(
-            ran.stdout.contains(part),
-            "{words:?}: {part} is not in {}",
-            ran.stdout
-        );
-    };
+    let check = |words: &[&str], part: &str| shell.prints(words, part);
     check(&["tenant", "list"], "demo");
     check(&["registry", "list"], "invoicing");
     check(&["module", "status", "--tenant", "demo"], "MODULE");

@@ -27,23 +27,10 @@ fn next_release(projection_version: u32) -> Vec<u8> {
         return wasm;
     }
     let from = "  Invoices:\n    version: 1\n";
-    with_manifest(&wasm, |text| {
+    artifacts::with_manifest(&wasm, |text| {
         assert!(text.contains(from), "the manifest has changed: {text}");
         text.replace(from, &format!("  Invoices:\n    version: {projection_version}\n"))
     })
-}
-
-/// A component with another manifest of the same length, so that the section around it still fits.
-pub(crate) fn with_manifest(wasm: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
-    let start = find(wasm, b"manifest: 1\n").expect("a manifest");
-    let text = std::str::from_utf8(&wasm[start..]).expect("the manifest stands last");
-    let changed = change(text);
-    assert_eq!(changed.len(), text.len(), "the length must stay");
-    [&wasm[..start], changed.as_bytes()].concat()
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len()).position(|window| window == part)
 }
 
 /// Creates an invoice and finalises it; the answers of all requests.
@@ -277,8 +264,16 @@ fn changes_that_do_not_fit_are_refused() {
     assert_eq!(api.get(modules).done(), before);
 
     let bare = server.tenant("bare", &[]);
-    bare.put("/admin/v1/tenants/bare/modules/invoicing", &json!({}))
-        .refused(409, "dependencies-unmet");
+    let along = bare.put("/admin/v1/tenants/bare/modules/invoicing", &json!({}));
+    assert_eq!(
+        (along.status, &along.json()["stage"]),
+        (202, &json!("awaiting-consent"))
+    );
+    assert_eq!(
+        along.json()["wider"][0]["module"],
+        "client",
+        "it comes along, and the tenant is asked"
+    );
     assert_eq!(
         bare.get("/admin/v1/tenants/bare/modules").done()["modules"],
         json!([])
@@ -330,7 +325,7 @@ fn releases_are_immutable_and_whole() {
         "publishing the same again changes nothing: {}",
         again.text()
     );
-    let renamed = with_manifest(&invoicing, |text| {
+    let renamed = artifacts::with_manifest(&invoicing, |text| {
         text.replacen("Invoices from draft", "Invoices from dr4ft", 1)
     });
     assert_ne!(renamed, invoicing);
@@ -344,13 +339,13 @@ fn releases_are_immutable_and_whole() {
     server
         .publish(invoicing[..invoicing.len() / 2].to_vec())
         .refused(422, "not-a-component");
-    let unknown = with_manifest(&invoicing, |text| text.replacen("licence: ", "licance: ", 1));
+    let unknown = artifacts::with_manifest(&invoicing, |text| text.replacen("licence: ", "licance: ", 1));
     let problem = server.publish(unknown).refused(422, "manifest-malformed");
     assert!(
         problem["detail"].as_str().unwrap().contains("licance"),
         "{problem}"
     );
-    let greedy = with_manifest(&invoicing, |text| {
+    let greedy = artifacts::with_manifest(&invoicing, |text| {
         text.replacen("  - documents\n", "  - document5\n", 1)
     });
     assert_eq!(server.publish(greedy).status, 422);
@@ -368,12 +363,14 @@ fn an_artifact_that_was_tampered_with_is_not_run() {
     let _ = server.publish(next_release(1)).done();
     server.kill();
     let _ = fs::remove_dir_all(server.data().join("compiled"));
-    let wasm = next_release(1);
+    let wasm = server.signed(&next_release(1));
     let artifact = files_below(&server.data().join("registry"))
         .into_iter()
         .find(|file| fs::read(file).is_ok_and(|bytes| bytes == wasm))
         .expect("the artifact is kept as it was published");
-    let tampered = with_manifest(&wasm, |text| text.replacen("from draft", "from dr4ft", 1));
+    let tampered = artifacts::with_manifest(&next_release(1), |text| {
+        text.replacen("from draft", "from dr4ft", 1)
+    });
     fs::remove_file(&artifact).unwrap();
     fs::write(&artifact, tampered).unwrap();
     server.run();
@@ -388,7 +385,8 @@ fn an_artifact_that_was_tampered_with_is_not_run() {
     );
 }
 
-fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+/// All files of a folder and of those in it.
+pub(crate) fn files_below(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries
         .flat_map(|path| {

@@ -11,17 +11,28 @@
 
 mod books;
 mod cli;
+mod cli_swaps;
 mod command_path;
 mod compat;
 mod conformance;
 mod crash;
 mod headers;
+mod health;
 mod hostile;
 mod hot_swap;
 mod languages;
 mod lists;
+mod marketplace;
 mod numbers;
 mod openapi;
+mod outages;
+mod publishing;
+mod replay;
 mod restart;
+mod sequences;
+mod swaps;
 mod tenancy;
 mod tidy;
+mod under_load;
+
+mod verification;

@@ -33,6 +33,70 @@ pub fn test_component(name: &str) -> Option<Vec<u8>> {
     fs::read(components().join("test").join(format!("{name}.wasm"))).ok()
 }
 
+/// A component without its signature, if it has one, and with another manifest.
+///
+/// # Panics
+/// When it is no component with a manifest.
+#[must_use]
+pub fn with_manifest(wasm: &[u8], change: impl Fn(&str) -> String) -> Vec<u8> {
+    let mut kept = wasm.split_at(PREAMBLE_BYTES).0.to_vec();
+    let mut rest = wasm.split_at(PREAMBLE_BYTES).1;
+    let mut manifest = None;
+    while let Some((id, after)) = rest.split_first() {
+        let (size, after) = leb128(after);
+        let (content, after) = after.split_at(size);
+        let (section, next) = rest.split_at(rest.len() - after.len());
+        rest = next;
+        let (name, text) = if *id == 0 { named(content) } else { ("", content) };
+        match name {
+            "millwork:manifest" => manifest = Some(std::str::from_utf8(text).expect("text")),
+            "millwork:signature" => {}
+            _ => kept.extend_from_slice(section),
+        }
+    }
+    let name = b"millwork:manifest";
+    let text = change(manifest.expect("a manifest"));
+    let content = [&leb128_of(name.len()), name.as_slice(), text.as_bytes()].concat();
+    [kept, vec![0], leb128_of(content.len()), content].concat()
+}
+
+/// Magic number and version of a component.
+const PREAMBLE_BYTES: usize = 8;
+
+/// A custom section's name and content.
+fn named(content: &[u8]) -> (&str, &[u8]) {
+    let (length, rest) = leb128(content);
+    let (name, text) = rest.split_at(length);
+    (std::str::from_utf8(name).expect("a name"), text)
+}
+
+/// An unsigned number as WebAssembly writes it, and what follows.
+fn leb128(mut bytes: &[u8]) -> (usize, &[u8]) {
+    let (mut value, mut shift) = (0, 0);
+    while let Some((byte, rest)) = bytes.split_first() {
+        bytes = rest;
+        value |= usize::from(byte & 0x7f) << shift;
+        shift += 7;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    (value, bytes)
+}
+
+fn leb128_of(mut value: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = u8::try_from(value & 0x7f).expect("seven bits");
+        value >>= 7;
+        if value == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
 /// The folder of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {

@@ -7,12 +7,16 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millwork_host::http::token::{Claims, Keys};
-use millwork_registry::id::TenantId;
+use millwork_registry::Error as Refusal;
+use millwork_registry::id::{Digest, TenantId};
+use millwork_registry::key::KeyPair;
+use millwork_registry::release::sign;
 use serde_json::json;
 use tempfile::TempDir;
 
 use crate::artifacts;
-use crate::client::Client;
+use crate::client::{Client, Reply};
+use crate::poll;
 
 /// What the host prints before its address once it is ready.
 const READY: &str = "Millwork is ready at ";
@@ -35,6 +39,8 @@ pub struct Server {
     url: String,
     folder: TempDir,
     setup: Setup,
+    /// Where the next start shall end itself.
+    crash_at: Option<String>,
 }
 
 impl Default for Setup {
@@ -75,6 +81,7 @@ impl Server {
             url: String::new(),
             folder,
             setup,
+            crash_at: None,
         };
         server.run();
         server
@@ -154,8 +161,63 @@ impl Server {
         self.somebody(Some(name), &["admin"])
     }
 
-    /// Publishes a component.
-    pub fn publish(&self, wasm: Vec<u8>) -> crate::client::Reply {
+    /// Signs a component, trusts the key, and publishes it. What cannot be signed is sent as it is.
+    pub fn publish(&self, wasm: Vec<u8>) -> Reply {
+        let Some(key) = self.key_for(&wasm) else {
+            return self.publish_as_is(wasm);
+        };
+        // A key that was revoked stays so, which the host then says of the release too.
+        let _ = self.trust(&key);
+        self.publish_as_is(self.signed(&wasm))
+    }
+
+    /// The component as its publisher would sign it for this host.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn signed(&self, wasm: &[u8]) -> Vec<u8> {
+        let key = self.key_for(wasm).expect("a component with a manifest");
+        sign(wasm, &key).expect("a signature")
+    }
+
+    /// The key of the component's publisher, whom the refusal of a stranger's key names.
+    fn key_for(&self, wasm: &[u8]) -> Option<KeyPair> {
+        match sign(wasm, &fixed_key("nobody", 0)) {
+            Err(Refusal::PublisherMismatch { publisher, .. }) => Some(self.publisher_key(&publisher)),
+            _ => None,
+        }
+    }
+
+    /// The key that components of this publisher are signed with here: the demo's where it has one.
+    ///
+    /// # Panics
+    /// When the demo's cannot be read.
+    #[must_use]
+    pub fn publisher_key(&self, publisher: &str) -> KeyPair {
+        let file = self.data().join(format!("publisher-keys/{publisher}.json"));
+        match fs::read_to_string(file) {
+            Ok(text) => KeyPair::parse(&text).expect("the demo's key"),
+            Err(_) => fixed_key(publisher, 1),
+        }
+    }
+
+    /// Trusts a key for its publisher.
+    pub fn trust(&self, key: &KeyPair) -> Reply {
+        self.operator().post(
+            "/admin/v1/registry/publishers",
+            &json!({ "publisher": key.publisher(), "key": key.public() }),
+        )
+    }
+
+    /// Revokes a key.
+    pub fn revoke(&self, key: &KeyPair, reason: &str) -> Reply {
+        let path = format!("/admin/v1/registry/publishers/{}/revoke", key.public().id());
+        self.operator().post(&path, &json!({ "reason": reason }))
+    }
+
+    /// Publishes these bytes.
+    pub fn publish_as_is(&self, wasm: Vec<u8>) -> Reply {
         self.operator()
             .ask("POST", "/admin/v1/registry/releases")
             .bytes("application/wasm", wasm)
@@ -180,6 +242,37 @@ impl Server {
         let mut child = self.child.take().expect("the host runs");
         signal_term(child.id());
         child.wait().expect("it ends")
+    }
+
+    /// Starts it again on the same data without setting anything up.
+    pub fn run_bare(&mut self) {
+        self.setup.demo = false;
+        self.run();
+    }
+
+    /// Starts it again so that it ends itself, as a power loss would, at a step of a swap: `before:flipping`.
+    pub fn crash_at(&mut self, step: &str) {
+        self.stop();
+        self.crash_at = Some(step.to_owned());
+        self.run();
+    }
+
+    /// Whether it has ended by itself.
+    ///
+    /// # Panics
+    /// When it was not started.
+    pub fn has_ended(&mut self) -> bool {
+        let child = self.child.as_mut().expect("the host was started");
+        child.try_wait().expect("its status").is_some()
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn ended(&mut self) {
+        let mut child = self.child.take().expect("the host runs");
+        poll::until("the host ends itself", || child.try_wait().expect("its status"));
     }
 
     /// Starts it again on the same data, on another port. Clients must be made anew.
@@ -208,6 +301,9 @@ impl Server {
         if self.setup.demo {
             serve.arg("--demo");
         }
+        if let Some(step) = self.crash_at.take() {
+            serve.env("MILLWORK_CRASH_AT", step);
+        }
         let mut child = serve
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -231,6 +327,17 @@ impl Drop for Server {
             eprintln!("--- the host's log ---\n{}", last_lines(&self.log(), 60));
         }
     }
+}
+
+/// A publisher's key that is the same in each test; the number makes it another one.
+///
+/// # Panics
+/// When the text is no name.
+#[must_use]
+pub fn fixed_key(publisher: &str, number: u8) -> KeyPair {
+    let digest = Digest::of(format!("{publisher} {number}").as_bytes());
+    let secret = digest.hex().as_bytes().first_chunk().expect("64 digits");
+    KeyPair::new(publisher, secret).expect("a publisher's name")
 }
 
 /// Seconds since 1970.

@@ -42,6 +42,8 @@ pub enum Line {
     Live,
     /// What a rebuild fills.
     Shadow,
+    /// What a part of a rebuild is repeated into, to hold one against the other. Only there in between.
+    Trial,
 }
 
 /// How far a projection has come, committed together with its writes.
@@ -188,6 +190,22 @@ pub trait Unit: Send {
     /// # Errors
     /// See [`DocumentError`].
     async fn promote_shadow(
+        &mut self,
+        projection: &str,
+        collections: &[Arc<Collection>],
+    ) -> Result<(), DocumentError>;
+
+    /// Makes the trial of these collections, empty.
+    ///
+    /// # Errors
+    /// See [`DocumentError`].
+    async fn begin_trial(&mut self, collections: &[Arc<Collection>]) -> Result<(), DocumentError>;
+
+    /// Removes the trial of these collections and the projection's checkpoint of it.
+    ///
+    /// # Errors
+    /// See [`DocumentError`].
+    async fn end_trial(
         &mut self,
         projection: &str,
         collections: &[Arc<Collection>],

@@ -22,6 +22,8 @@ pub struct PlatformCall {
     lines_left: u32,
     line_bytes_max: usize,
     last_error: Option<String>,
+    /// What a trial says is for its report, not for the log.
+    on_trial: bool,
 }
 
 impl PlatformCall {
@@ -34,6 +36,16 @@ impl PlatformCall {
             lines_left: lines_max,
             line_bytes_max,
             last_error: None,
+            on_trial: false,
+        }
+    }
+
+    /// The same for a call whose lines reach no log; its last error is kept.
+    #[must_use]
+    pub fn on_trial(self) -> Self {
+        Self {
+            on_trial: true,
+            ..self
         }
     }
 
@@ -53,6 +65,12 @@ impl log::Host for PlatformCall {
         self.lines_left = left;
         cut(&mut message, self.line_bytes_max);
         cut(&mut fields, self.line_bytes_max - message.len());
+        if self.on_trial {
+            if matches!(level, log::Level::Error) {
+                self.last_error = Some(message);
+            }
+            return Ok(());
+        }
         let (tenant, component) = (&*self.tenant, &*self.component);
         match level {
             log::Level::Trace => tracing::trace!(target: "component", tenant, component, fields, "{message}"),

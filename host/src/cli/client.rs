@@ -1,5 +1,7 @@
 //! Requests to a running host.
 
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -11,10 +13,13 @@ use ureq::{Agent, Body};
 
 /// Longest wait for an answer; compiling a large component takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Largest answer that is read.
+/// Longest silence while events are followed; the host says every few seconds that it is there.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+/// Largest answer, and largest event, that is read.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
 
 /// One host and one credential.
+#[derive(Clone)]
 pub(super) struct Client {
     agent: Agent,
     url: String,
@@ -51,18 +56,54 @@ impl Client {
         self.answer(self.agent.run(request))
     }
 
-    /// Removes.
-    pub(super) fn delete(&self, path: &str) -> Result<Value> {
-        let request = self.request(Method::DELETE, path).body(())?;
-        self.answer(self.agent.run(request))
-    }
-
     /// Sends JSON.
     pub(super) fn send(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
         let request = self
             .request(method, path)
             .header("content-type", "application/json");
         self.answer(self.agent.run(request.body(serde_json::to_vec(body)?)?))
+    }
+
+    /// Asks for a change without waiting until it is made. No body is sent where there is nothing to say.
+    pub(super) fn begin(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
+        let request = self.request(method, path).header("prefer", "respond-async");
+        if body.is_null() {
+            return self.answer(self.agent.run(request.body(())?));
+        }
+        let request = request.header("content-type", "application/json");
+        self.answer(self.agent.run(request.body(serde_json::to_vec(body)?)?))
+    }
+
+    /// Follows server-sent events, each with JSON as its data, until `each` has seen enough or the host ends them.
+    pub(super) fn follow(&self, path: &str, mut each: impl FnMut(Value) -> ControlFlow<()>) -> Result<()> {
+        let request = self.request(Method::GET, path).body(())?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(None)
+            .timeout_per_read(Some(SILENCE_MAX))
+            .build();
+        let response = self.agent.run(request);
+        let response = response.map_err(|error| anyhow!("no answer from {}: {error}", self.url))?;
+        if !response.status().is_success() {
+            return self.answer(Ok(response)).map(drop);
+        }
+        let mut reader = BufReader::new(response.into_body().into_reader());
+        let mut line = String::new();
+        loop {
+            line.clear();
+            let read = (&mut reader).take(ANSWER_BYTES_MAX).read_line(&mut line);
+            if read.context("the host has ended the connection")? == 0 {
+                return Ok(());
+            }
+            // The host writes the data of an event in one line; names, ids and comments are passed over.
+            let Some(data) = line.strip_prefix("data:") else {
+                continue;
+            };
+            if each(serde_json::from_str(data)?).is_break() {
+                return Ok(());
+            }
+        }
     }
 
     /// Sends a component.

@@ -1,48 +1,43 @@
 //! `millwork module`
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
 use http::Method;
-use semver::Version;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::Remote;
+use super::changes::{Change, Disable, RollBack};
 use super::client::Client;
-use super::output::{items, progress, table, text};
+use super::output::{items, text};
+use super::replay::Replay;
+use super::status::status;
 
-/// Enable, upgrade and disable modules of a tenant.
+/// Enable, upgrade, try, roll back and disable modules of a tenant.
 #[derive(Subcommand)]
 pub(super) enum Module {
     /// Enable a module.
-    Enable(Change),
+    Enable(Box<Change>),
     /// Move an enabled module to another version, while requests run.
-    Upgrade(Change),
+    Upgrade(Box<Change>),
+    /// Take a module back to a version before, for one tenant or for all that run a bad version.
+    #[command(name = "rollback")]
+    RollBack(Box<RollBack>),
     /// Disable a module; its data stays.
-    Disable {
+    Disable(Disable),
+    /// Let calls through to a module that was quarantined, since what it failed at is mended.
+    Revive {
         /// The module.
         name: String,
         #[command(flatten)]
         of: Of,
     },
-    /// List the modules that are enabled.
+    /// Try a version on the tenant's history, before it serves.
+    Replay(Replay),
+    /// Show the modules that are enabled, how they are, and the swap under way.
     Status {
         #[command(flatten)]
         of: Of,
     },
-}
-
-/// A module and the version it shall have.
-#[derive(Args)]
-pub(super) struct Change {
-    /// The module.
-    name: String,
-    /// The version; the newest when absent.
-    version: Option<Version>,
-    /// Its configuration, a JSON object; as it was when absent.
-    #[arg(long, value_parser = json_object)]
-    config: Option<Value>,
-    #[command(flatten)]
-    of: Of,
 }
 
 /// Whose modules.
@@ -50,66 +45,91 @@ pub(super) struct Change {
 pub(super) struct Of {
     /// The tenant; the token's when absent.
     #[arg(long)]
-    tenant: Option<String>,
+    pub(super) tenant: Option<String>,
     #[command(flatten)]
-    remote: Remote,
+    pub(super) remote: Remote,
+}
+
+/// One tenant of a running host.
+pub(super) struct Place {
+    pub(super) client: Client,
+    pub(super) tenant: String,
 }
 
 impl Module {
     pub(super) fn run(&self) -> Result<()> {
         match self {
-            Self::Enable(change) => change.run(),
+            Self::Enable(change) => change.run(&change.of.open()?),
             Self::Upgrade(change) => {
-                change.of.ensure_enabled(&change.name)?;
-                change.run()
+                let place = change.of.open()?;
+                place.ensure_enabled(&change.name)?;
+                change.run(&place)
             }
-            Self::Disable { name, of } => {
-                let client = of.remote.client()?;
-                let swapped = client.delete(&format!("{}/{}", of.path(&client)?, segment(name)?))?;
-                of.remote.output().answer(&swapped, sentence)
+            Self::RollBack(roll_back) => roll_back.run(),
+            Self::Disable(disable) => disable.run(),
+            Self::Revive { name, of } => {
+                let place = of.open()?;
+                let path = format!("{}/revive", place.module(name)?);
+                let answer = place.client.send(Method::POST, &path, &json!({}))?;
+                of.remote.output().answer(&answer, |answer| {
+                    format!("{name} is called again for {}", text(answer, "tenant"))
+                })
             }
-            Self::Status { of } => of.remote.output().answer(&of.status()?, status),
+            Self::Replay(replay) => replay.run(),
+            Self::Status { of } => {
+                let place = of.open()?;
+                of.remote
+                    .output()
+                    .answer(&place.client.get(&place.modules())?, status)
+            }
         }
-    }
-}
-
-impl Change {
-    fn run(&self) -> Result<()> {
-        let client = self.of.remote.client()?;
-        let path = format!("{}/{}", self.of.path(&client)?, segment(&self.name)?);
-        let mut body = Map::new();
-        if let Some(version) = &self.version {
-            body.insert("version".to_owned(), json!(version));
-        }
-        if let Some(config) = &self.config {
-            body.insert("config".to_owned(), config.clone());
-        }
-        progress(&format!("preparing {}", self.name));
-        let swapped = client.send(Method::PUT, &path, &Value::Object(body))?;
-        self.of.remote.output().answer(&swapped, sentence)
     }
 }
 
 impl Of {
-    fn path(&self, client: &Client) -> Result<String> {
-        Ok(format!(
-            "/admin/v1/tenants/{}/modules",
-            segment(&client.tenant(self.tenant.as_deref())?)?
-        ))
+    /// The tenant that is meant.
+    pub(super) fn open(&self) -> Result<Place> {
+        let client = self.remote.client()?;
+        let tenant = client.tenant(self.tenant.as_deref())?;
+        Place::new(client, &tenant)
+    }
+}
+
+impl Place {
+    /// A tenant by its name.
+    pub(super) fn new(client: Client, tenant: &str) -> Result<Self> {
+        let tenant = segment(tenant)?.to_owned();
+        Ok(Self { client, tenant })
     }
 
-    fn status(&self) -> Result<Value> {
-        let client = self.remote.client()?;
-        client.get(&self.path(&client)?)
+    /// Path of its modules.
+    pub(super) fn modules(&self) -> String {
+        format!("/admin/v1/tenants/{}/modules", self.tenant)
+    }
+
+    /// Path of one of its modules.
+    pub(super) fn module(&self, name: &str) -> Result<String> {
+        Ok(format!("{}/{}", self.modules(), segment(name)?))
+    }
+
+    /// Path of its swaps.
+    pub(super) fn swaps(&self) -> String {
+        format!("/admin/v1/tenants/{}/swaps", self.tenant)
+    }
+
+    /// What is to be typed for a swap to hear something.
+    pub(super) fn command(&self, what: &str, number: u64) -> String {
+        format!("millwork swap {what} {number} --tenant {}", self.tenant)
     }
 
     fn ensure_enabled(&self, module: &str) -> Result<()> {
-        let status = self.status()?;
-        let enabled = items(&status, "modules")
-            .iter()
-            .any(|known| text(known, "name") == module);
+        let status = self.client.get(&self.modules())?;
+        // One that did not load is enabled too, and may be upgraded for that very reason.
+        let mut enabled = ["modules", "broken"]
+            .into_iter()
+            .flat_map(|key| items(&status, key));
         ensure!(
-            enabled,
+            enabled.any(|known| text(known, "name") == module),
             "{module} is not enabled; `millwork module enable {module}` does that (module-not-enabled)"
         );
         Ok(())
@@ -117,7 +137,7 @@ impl Of {
 }
 
 /// Names stand in paths as they are, so other characters than theirs are refused.
-fn segment(name: &str) -> Result<&str> {
+pub(super) fn segment(name: &str) -> Result<&str> {
     let plain = !name.is_empty()
         && name
             .bytes()
@@ -126,59 +146,9 @@ fn segment(name: &str) -> Result<&str> {
     Ok(name)
 }
 
-fn json_object(text: &str) -> Result<Value> {
-    let value: Value = serde_json::from_str(text).context("the configuration is no JSON")?;
-    ensure!(value.is_object(), "the configuration must be a JSON object");
-    Ok(value)
-}
-
-fn sentence(swapped: &Value) -> String {
-    let (module, tenant) = (text(swapped, "module"), text(swapped, "tenant"));
-    match (
-        swapped.get("from").and_then(Value::as_str),
-        swapped.get("to").and_then(Value::as_str),
-    ) {
-        (None, Some(to)) => format!("{module} {to} is enabled for {tenant}"),
-        (Some(from), Some(to)) if from == to => format!("{module} {to} serves {tenant}"),
-        (Some(from), Some(to)) => format!("{module} went from {from} to {to} for {tenant}"),
-        (_, None) => format!("{module} is disabled for {tenant}"),
-    }
-}
-
-fn status(answer: &Value) -> String {
-    let row = |module| {
-        ["name", "version", "description"]
-            .map(|key| text(module, key))
-            .to_vec()
-    };
-    let rows: Vec<_> = items(answer, "modules").iter().map(row).collect();
-    let heading = format!(
-        "tenant {}, generation {}",
-        text(answer, "tenant"),
-        text(answer, "generation")
-    );
-    format!(
-        "{heading}\n{}",
-        table(&["MODULE", "VERSION", "DESCRIPTION"], &rows)
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn swaps_are_sentences() {
-        let swap = |from: Option<&str>, to: Option<&str>| {
-            sentence(&json!({"tenant": "acme", "module": "client", "from": from, "to": to}))
-        };
-        assert_eq!(swap(None, Some("1.0.0")), "client 1.0.0 is enabled for acme");
-        assert_eq!(
-            swap(Some("1.0.0"), Some("1.1.0")),
-            "client went from 1.0.0 to 1.1.0 for acme"
-        );
-        assert_eq!(swap(Some("1.1.0"), None), "client is disabled for acme");
-    }
 
     #[test]
     fn names_cannot_leave_their_segment() {

@@ -13,7 +13,7 @@ use millwork_registry::id::TenantId;
 use tokio::sync::watch;
 
 use super::{demo, output};
-use crate::config::Config;
+use crate::config::{Config, CrashPoint};
 use crate::host::Host;
 use crate::http::auth::{ADMIN, OPERATOR};
 use crate::http::token::{Claims, Keys, TTL_SECONDS_MAX};
@@ -22,6 +22,8 @@ use crate::telemetry::{self, LogFormat};
 
 /// How often samples of histograms are folded, so that they do not pile up when nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
+/// Names a step of a swap at which the process ends itself, for tests of power loss.
+const CRASH_AT: &str = "MILLWORK_CRASH_AT";
 /// File that says by its lock that a process serves the data folder.
 const LOCK: &str = "lock";
 /// File with a token for operators, in the data folder.
@@ -62,7 +64,8 @@ impl Serve {
 
     async fn serve(&self, metrics: PrometheusHandle) -> Result<()> {
         let _lock = lock(&self.data)?;
-        let config = Config::new(&self.data);
+        let mut config = Config::new(&self.data);
+        config.swap.crash = crash_point()?;
         let limits = config.http.clone();
         let host = Host::open(config)
             .await
@@ -84,6 +87,7 @@ impl Serve {
             never = upkeep(metrics) => never,
         };
         tracing::info!("stopping");
+        host.set_closing();
         stop.send_replace(());
         server.await?;
         host.close().await;
@@ -114,9 +118,18 @@ impl Serve {
         write_token(&token, keys, "demo", Some(tenant.clone()), ADMIN)?;
         Ok(Demo {
             token,
-            path: demo::first_path(host, &tenant)?,
+            path: demo::first_path(host, &tenant),
         })
     }
+}
+
+/// Where tests of power loss want the process to end itself.
+fn crash_point() -> Result<Option<CrashPoint>> {
+    let Ok(text) = std::env::var(CRASH_AT) else {
+        return Ok(None);
+    };
+    let malformed = || format!("{CRASH_AT} is {text:?}, not before:<step> or after:<step>");
+    CrashPoint::parse(&text).with_context(malformed).map(Some)
 }
 
 /// One process a folder: the store's writer and the states in memory know of no other. The system lets go of the lock

@@ -79,8 +79,19 @@ fn offline(keys: &Keys, tenant: Option<&str>, subject: &str, roles: &[String], t
     Ok(json!({ "token": keys.sign(&claims)?, "expiresAt": claims.exp, "id": claims.jti }))
 }
 
-/// Seconds of `90s`, `15m`, `1h`, `30d` or a bare number of seconds.
+/// Seconds that a token lives.
 fn seconds(text: &str) -> Result<u64> {
+    let seconds = whole_seconds(text)?;
+    ensure!(
+        (1..=TTL_SECONDS_MAX).contains(&seconds),
+        "a token lives 1 second to {} days",
+        TTL_SECONDS_MAX / 86_400
+    );
+    Ok(seconds)
+}
+
+/// Seconds of `90s`, `15m`, `1h`, `30d` or a bare number of seconds.
+pub(super) fn whole_seconds(text: &str) -> Result<u64> {
     const FORM: &str = "a time is a number with s, m, h or d";
     let digits = text.trim_end_matches(|unit: char| unit.is_ascii_alphabetic());
     let factor = match text.get(digits.len()..) {
@@ -91,13 +102,7 @@ fn seconds(text: &str) -> Result<u64> {
         _ => bail!(FORM),
     };
     let number: u64 = digits.parse().context(FORM)?;
-    let seconds = number.checked_mul(factor).context("too long")?;
-    ensure!(
-        (1..=TTL_SECONDS_MAX).contains(&seconds),
-        "a token lives 1 second to {} days",
-        TTL_SECONDS_MAX / 86_400
-    );
-    Ok(seconds)
+    number.checked_mul(factor).context("too long")
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ struct References {
 /// Looks without a lane.
 pub(super) async fn look(states: &States, tenant: &Tenant, job: &Job) -> Result<Seen, Error> {
     let target = if job.target_is_fresh {
-        State::before_all()
+        State::before_all(&job.module)
     } else {
         states.peek(tenant, &job.module, &job.target).await?
     };
@@ -72,7 +72,7 @@ impl Seen {
         job: &Job,
     ) -> Result<Option<Self>, Error> {
         let target = if job.target_is_fresh {
-            State::before_all()
+            State::before_all(&job.module)
         } else {
             states.get(tenant, &job.module, &job.target).await?
         };

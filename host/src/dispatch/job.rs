@@ -1,6 +1,8 @@
 //! One command on its way: what stays the same over all attempts, and the forms it takes for component and journal.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,6 +12,7 @@ use uuid::Uuid;
 
 use super::facts::Seen;
 use super::states::State;
+use super::trial::Rival;
 use super::{Executed, Request};
 use crate::bindings::types;
 use crate::capability::platform::now_ms;
@@ -39,6 +42,10 @@ pub(super) struct Job {
     data_text: String,
     expected_version: Option<u64>,
     ids: Vec<String>,
+    /// What must agree with the decision, when this command tries a candidate.
+    pub(super) rival: Option<Rival>,
+    /// How long the last decision took, in microseconds.
+    decided_us: AtomicU64,
 }
 
 /// The whole input of `decide`, as the journal keeps it.
@@ -93,7 +100,52 @@ impl Job {
             data_text,
             expected_version: request.expected_version,
             ids,
+            rival: None,
+            decided_us: AtomicU64::new(0),
         })
+    }
+
+    /// The same command for a candidate of its module. `None` when the candidate has no such command.
+    ///
+    /// # Errors
+    /// [`Error::Schema`] when its schema does not take the body.
+    pub(super) fn on(&self, candidate: &Arc<Module>, rival: Option<Rival>) -> Result<Option<Self>, Error> {
+        let Ok(plan) = candidate.plan(&self.name) else {
+            return Ok(None);
+        };
+        if plan.aggregate != self.target.aggregate {
+            return Ok(None);
+        }
+        plan.check_body(&self.data)?;
+        Ok(Some(Self {
+            module: Arc::clone(candidate),
+            name: self.name.clone(),
+            target: self.target.clone(),
+            target_is_fresh: self.target_is_fresh,
+            data: self.data.clone(),
+            origin: Arc::clone(&self.origin),
+            dry_run: self.dry_run,
+            now: self.now,
+            fingerprint: self.fingerprint,
+            id: self.id.clone(),
+            id_given: self.id_given,
+            data_text: self.data_text.clone(),
+            expected_version: self.expected_version,
+            ids: (0..plan.command.ids).map(|_| fresh_id()).collect(),
+            rival,
+            decided_us: AtomicU64::new(0),
+        }))
+    }
+
+    /// Keeps how long a decision took.
+    pub(super) fn note_decision(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.decided_us.store(us, Ordering::Relaxed);
+    }
+
+    /// How long the last decision took.
+    pub(super) fn decided_in(&self) -> Duration {
+        Duration::from_micros(self.decided_us.load(Ordering::Relaxed))
     }
 
     /// The command as the manifest declares it.

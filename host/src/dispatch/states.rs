@@ -1,5 +1,7 @@
 //! States of aggregates in memory, and how they are loaded when they are not there.
 //!
+//! An entry belongs to the release that made it: another one loads the state for itself, once what is queued is durable.
+//!
 //! An entry may be ahead of the disk: it then carries a [`Pending`] that ends when the append behind it has. Whatever is
 //! decided on it is only recorded if that append was, since the store checks versions in the order of the queue.
 
@@ -25,16 +27,19 @@ pub(super) struct State {
     pub(super) version: u64,
     /// JSON text; absent before the first event.
     pub(super) json: Option<Arc<str>>,
+    /// Digest of the release whose `evolve` or `decide` gave it: states of two releases may have other shapes.
+    pub(super) made_by: Arc<str>,
     /// Present while the append that leads here is not known to be durable.
     pub(super) pending: Option<Pending>,
 }
 
 impl State {
     /// Before the first event.
-    pub(super) fn before_all() -> Self {
+    pub(super) fn before_all(module: &Module) -> Self {
         Self {
             version: 0,
             json: None,
+            made_by: Arc::clone(&module.digest),
             pending: None,
         }
     }
@@ -103,7 +108,7 @@ impl States {
         module: &Arc<Module>,
         of: &Subject,
     ) -> Result<State, Error> {
-        match self.known(&key(tenant, module, of)) {
+        match self.known(&key(tenant, of), module).await {
             Some(state) => Ok(state),
             None => self.load(tenant, module, of).await,
         }
@@ -116,8 +121,8 @@ impl States {
         module: &Arc<Module>,
         of: &Subject,
     ) -> Result<State, Error> {
-        let key = key(tenant, module, of);
-        if let Some(state) = self.known(&key) {
+        let key = key(tenant, of);
+        if let Some(state) = self.known(&key, module).await {
             return Ok(state);
         }
         let state = self.load(tenant, module, of).await?;
@@ -127,10 +132,18 @@ impl States {
         Ok(state)
     }
 
-    fn known(&self, key: &str) -> Option<State> {
+    /// The state in memory, if this release made it. One that another made is waited for to be durable, so that loading
+    /// finds what it stands for.
+    async fn known(&self, key: &str, module: &Module) -> Option<State> {
         let mut state = self.cache.get(key)?;
         state.pending = state.pending.filter(|pending| !pending.is_over());
-        Some(state)
+        if state.made_by == module.digest {
+            return Some(state);
+        }
+        if let Some(mut pending) = state.pending {
+            pending.over().await;
+        }
+        None
     }
 
     /// From the newest snapshot and the events after it.
@@ -155,6 +168,7 @@ impl States {
         Ok(State {
             version,
             json,
+            made_by: Arc::clone(&module.digest),
             pending: None,
         })
     }
@@ -180,10 +194,11 @@ impl States {
         let (over, pending) = watch::channel(());
         let mut keys = Vec::with_capacity(outcome.states.len());
         for (subject, version, json) in &outcome.states {
-            let key = key(tenant, &job.module, subject);
+            let key = key(tenant, subject);
             let state = State {
                 version: *version,
                 json: Some(Arc::clone(json)),
+                made_by: Arc::clone(&job.module.digest),
                 pending: Some(Pending(pending.clone())),
             };
             self.cache.insert(key.clone(), state);
@@ -225,7 +240,7 @@ impl States {
     /// Forgets everything that an attempt saw: the store has told that some of it is old.
     pub(super) fn forget_seen(&self, tenant: &Tenant, job: &Job, seen: &Seen) {
         seen.subjects()
-            .for_each(|subject| self.cache.invalidate(&key(tenant, &job.module, subject)));
+            .for_each(|subject| self.cache.invalidate(&key(tenant, subject)));
         for number in &seen.numbers {
             self.numbers.invalidate(&sequence_key(
                 tenant,
@@ -270,7 +285,7 @@ async fn fold(
     };
     let events = events
         .iter()
-        .map(|event| event_for_component(event, &module.manifest.name))
+        .map(|event| event_for_component(event, &module.manifest))
         .collect();
     let folded = module.component.evolve(tenant.caller(), subject, events).await;
     folded.map(Arc::from).map_err(|source| Error::Component {
@@ -279,9 +294,8 @@ async fn fold(
     })
 }
 
-/// States of two releases never mix: another `evolve` may give another shape.
-fn key(tenant: &Tenant, module: &Module, of: &Subject) -> String {
-    format!("{}/{}/{}/{}", tenant.id, module.digest, of.aggregate, of.id)
+fn key(tenant: &Tenant, of: &Subject) -> String {
+    format!("{}/{}/{}/{}", tenant.id, of.module, of.aggregate, of.id)
 }
 
 fn sequence_key(tenant: &Tenant, module: &str, sequence: &str) -> String {

@@ -108,6 +108,14 @@ impl Call {
         }
     }
 
+    /// The same, and nothing of it reaches the log.
+    pub(super) fn on_trial(self) -> Self {
+        Self {
+            platform: self.platform.on_trial(),
+            ..self
+        }
+    }
+
     /// For a call with capabilities.
     pub(super) fn with_effects(
         engine: &Engine,

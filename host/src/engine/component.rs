@@ -62,6 +62,13 @@ pub struct Caller {
 impl Component {
     /// Links a component against what it may use; which interfaces it exports is read from the binary.
     pub(super) fn link(engine: &Engine, label: Arc<str>, compiled: &Compiled) -> Result<Self, LoadError> {
+        let not_given = linker::not_given(engine.wasmtime(), compiled);
+        if !not_given.is_empty() {
+            let imports = not_given.join(", ");
+            return Err(LoadError(format!(
+                "it imports {imports}, which this host does not give"
+            )));
+        }
         let exports = |interface: &str| {
             let prefix = format!("millwork:module/{interface}@0.");
             compiled
@@ -150,6 +157,30 @@ impl Component {
         .await
     }
 
+    /// Decides a command to see what would be, on this thread, however long a pure call may take: for threads that may
+    /// block. Nothing of it reaches the log, and it does not count for where live calls are run.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn decide_on_trial(&self, tenant: &Arc<str>, asked: &Asked) -> Result<Verdict, CallError> {
+        let call = self.pure_call(tenant).on_trial();
+        self.decide_with(call, asked, self.engine.limits().pure_ticks)
+    }
+
+    /// Folds events to see what would be; see [`Component::decide_on_trial`].
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub fn evolve_on_trial(
+        &self,
+        tenant: &Arc<str>,
+        of: &Subject,
+        events: &[Event],
+    ) -> Result<String, CallError> {
+        let call = self.pure_call(tenant).on_trial();
+        self.evolve_with(call, of, events, self.engine.limits().pure_ticks)
+    }
+
     /// Runs a pure call on this thread, as most are over in microseconds. One that is not is given up and, being pure,
     /// can be run again from the start where it blocks nobody: then the answer is nothing.
     fn inline<T>(&self, run: impl FnOnce(u64) -> Result<T, CallError>) -> Result<Option<T>, CallError> {
@@ -184,11 +215,15 @@ impl Component {
     }
 
     fn decide_within(&self, tenant: Arc<str>, asked: &Asked, ticks: u64) -> Result<Verdict, CallError> {
+        self.decide_with(self.pure_call(&tenant), asked, ticks)
+    }
+
+    fn decide_with(&self, call: Call, asked: &Asked, ticks: u64) -> Result<Verdict, CallError> {
         let pre = self
             .aggregates
             .as_ref()
             .ok_or(CallError::NotExported("millwork:module/aggregates"))?;
-        self.pure(tenant, ticks, |store| {
+        self.pure(call, ticks, |store| {
             let instance = pre.instantiate(&mut *store)?;
             let Asked {
                 target,
@@ -209,11 +244,21 @@ impl Component {
         events: &[Event],
         ticks: u64,
     ) -> Result<String, CallError> {
+        self.evolve_with(self.pure_call(&tenant), of, events, ticks)
+    }
+
+    fn evolve_with(
+        &self,
+        call: Call,
+        of: &Subject,
+        events: &[Event],
+        ticks: u64,
+    ) -> Result<String, CallError> {
         let pre = self
             .aggregates
             .as_ref()
             .ok_or(CallError::NotExported("millwork:module/aggregates"))?;
-        self.pure(tenant, ticks, |store| {
+        self.pure(call, ticks, |store| {
             let instance = pre.instantiate(&mut *store)?;
             instance
                 .millwork_module_aggregates()
@@ -221,13 +266,16 @@ impl Component {
         })
     }
 
+    fn pure_call(&self, tenant: &Arc<str>) -> Call {
+        Call::pure(&self.engine, Arc::clone(tenant), Arc::clone(&self.label))
+    }
+
     fn pure<T>(
         &self,
-        tenant: Arc<str>,
+        call: Call,
         ticks: u64,
         run: impl FnOnce(&mut Store<Call>) -> wasmtime::Result<T>,
     ) -> Result<T, CallError> {
-        let call = Call::pure(&self.engine, tenant, Arc::clone(&self.label));
         let mut store = call::store(&self.engine, call, ticks);
         run(&mut store).map_err(|error| call::classify(&self.engine, &error, store.data(), ticks))
     }

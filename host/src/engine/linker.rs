@@ -11,6 +11,8 @@ use crate::capability::documents::component::DocumentsCall;
 use crate::capability::platform::PlatformCall;
 
 const LOG: &str = "millwork:platform/log@";
+/// What a manifest can ask for, and a tenant consent to, before this host gives it.
+const NOT_GIVEN: &str = "wasi:http/";
 
 /// For calls with effects: every capability, each of which looks at the call's grants; WASI without files, arguments,
 /// environment or sockets.
@@ -61,6 +63,16 @@ pub(super) fn imports_wasi(engine: &Engine, component: &Component) -> bool {
         .component_type()
         .imports(engine)
         .any(|(name, _)| name.starts_with("wasi:"))
+}
+
+/// Imports that are known and that this host has nothing behind.
+pub(super) fn not_given(engine: &Engine, component: &Component) -> Vec<String> {
+    let ty = component.component_type();
+    let names = ty.imports(engine).map(|(name, _)| name);
+    names
+        .filter(|name| name.starts_with(NOT_GIVEN))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn refuse(linker: &mut Linker<Call>, interface: &str, functions: impl Iterator<Item = String>) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod append;
 mod check;
+mod journal;
 mod read;
 mod rows;
 mod schema;
@@ -22,6 +23,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use self::append::Tenants;
 use self::schema::TenantKey;
 use self::writer::{Pace, Positions, Request, Writer};
+use super::journal::{JournalEntry, Newest, Shelf};
 use super::{
     Append, AppendOutcome, Appended, EventStore, Journalled, Origin, Position, Recorded, Snapshot,
     StoreError, Subject,
@@ -220,6 +222,40 @@ impl EventStore for SqliteEvents {
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
         self.read(tenant, Vec::new(), |db, key| read::feed(db, key, after, limit))
+    }
+
+    async fn newest_aggregates(
+        &self,
+        tenant: &TenantId,
+        module: &str,
+        limit: u32,
+    ) -> Result<Newest<(Subject, u64)>, StoreError> {
+        self.read(tenant, Newest::none(), |db, key| {
+            journal::newest_aggregates(db, key, module, limit)
+        })
+    }
+
+    async fn newest_commands(
+        &self,
+        tenant: &TenantId,
+        module: &str,
+        shelf: Shelf,
+        limit: u32,
+    ) -> Result<Newest<u64>, StoreError> {
+        self.read(tenant, Newest::none(), |db, key| {
+            journal::newest_commands(db, key, module, shelf, limit)
+        })
+    }
+
+    async fn journal(
+        &self,
+        tenant: &TenantId,
+        shelf: Shelf,
+        keys: &[u64],
+    ) -> Result<Vec<JournalEntry>, StoreError> {
+        self.read(tenant, Vec::new(), |db, key| {
+            journal::entries(db, key, shelf, keys)
+        })
     }
 
     async fn next_number(&self, tenant: &TenantId, module: &str, sequence: &str) -> Result<u64, StoreError> {

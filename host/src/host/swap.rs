@@ -1,26 +1,36 @@
-//! Changing what a tenant runs while it runs.
+//! Changing what a tenant runs while it runs: the doors to it.
 //!
-//! Everything that can fail happens beside the generation that serves: loading, activation, read models in shadow. Then
-//! the new generation is written down, the shadows take their place and the pointer is flipped. Whoever is in flight
-//! keeps the old modules, which are told to deactivate when the last call has ended.
+//! A change is planned on the spot, so that one that cannot be is refused at once. What is planned becomes a swap, which
+//! a task of its own drives from stage to stage ([`drive`]) until the tenant runs something else or all is as it was.
+//! One swap at a time for each tenant; others go on meanwhile.
 
-use std::sync::Arc;
+mod live;
+mod plan;
+mod drive;
+mod steps;
+mod canary;
+mod flip;
+mod resume;
 
-use millwork_registry::generation::{self, Installation};
+use std::sync::{Arc, PoisonError};
+
+use indexmap::IndexMap;
 use millwork_registry::id::TenantId;
-use millwork_registry::manifest::Manifest;
+use millwork_registry::swap::{Action, Options, Request, Stage, Step, Swap};
 use semver::Version;
 use serde::Serialize;
 use serde_json::Value;
+use tokio::sync::{OwnedMutexGuard, oneshot};
 
+use self::drive::Drive;
+pub use self::live::{Live, View, Wish};
+use self::plan::Plan;
 use super::{Host, unavailable};
-use crate::bindings::types::Failure;
 use crate::blocking;
-use crate::capability::documents::component::Access;
 use crate::capability::platform::now_ms;
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::event_store::Position;
-use crate::tenant::{Generation, Module, Tenant};
+use crate::tenant::{Module, Tenant};
 
 /// What a swap changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,7 +38,7 @@ use crate::tenant::{Generation, Module, Tenant};
 pub struct Swapped {
     /// The tenant.
     pub tenant: TenantId,
-    /// The module.
+    /// The module that it was about.
     pub module: String,
     /// The version that served before.
     pub from: Option<Version>,
@@ -36,72 +46,165 @@ pub struct Swapped {
     pub to: Option<Version>,
     /// The tenant's generation now.
     pub generation: u64,
+    /// The swap's number; absent when there was nothing to change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swap: Option<u64>,
+}
+
+/// A change that was asked for.
+pub enum Begun {
+    /// The tenant runs that already.
+    Nothing(Swapped),
+    /// A swap is under way.
+    Swap {
+        /// Where it stands.
+        live: Arc<Live>,
+        /// How it ended, once the flip has happened or never will.
+        settled: oneshot::Receiver<Result<Swapped, Error>>,
+    },
+}
+
+/// How far a change has come when whoever asked for it is answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// It has happened.
+    Settled(Swapped),
+    /// It goes on, or waits for somebody.
+    UnderWay(Box<View>),
+}
+
+impl Swapped {
+    /// What a swap that has flipped came to.
+    fn of(swap: &Swap) -> Self {
+        let main = swap.main_change();
+        Self {
+            tenant: swap.tenant.clone(),
+            module: swap.request.module.clone(),
+            from: main.and_then(|change| change.from.clone()),
+            to: main.and_then(|change| change.to_version().cloned()),
+            generation: swap.generation.unwrap_or_default(),
+            swap: Some(swap.number),
+        }
+    }
+}
+
+impl Begun {
+    /// Waits until the swap is settled.
+    ///
+    /// # Errors
+    /// Why it did not happen.
+    pub async fn settled(self) -> Result<Swapped, Error> {
+        match self {
+            Self::Nothing(swapped) => Ok(swapped),
+            Self::Swap { settled, .. } => settled.await.unwrap_or_else(|_| Err(interrupted())),
+        }
+    }
+
+    /// Waits until the swap is settled, waits for somebody or lets a canary sing, or for as long as an answer may take.
+    ///
+    /// # Errors
+    /// Why it did not happen.
+    pub async fn answer(self, limit: std::time::Duration) -> Result<Answer, Error> {
+        let (live, mut settled) = match self {
+            Self::Nothing(swapped) => return Ok(Answer::Settled(swapped)),
+            Self::Swap { live, settled } => (live, settled),
+        };
+        let mut follow = live.follow();
+        let lasting = |swap: &Swap| matches!(swap.stage, Stage::AwaitingConsent | Stage::Canary);
+        tokio::select! {
+            biased;
+            settled = &mut settled => return settled.unwrap_or_else(|_| Err(interrupted())).map(Answer::Settled),
+            _ = follow.wait_for(lasting) => {}
+            () = tokio::time::sleep(limit) => {}
+        }
+        Ok(Answer::UnderWay(Box::new(live.view())))
+    }
+}
+
+fn interrupted() -> Error {
+    Error::Unavailable("the host is stopping; the swap goes on when it runs again".to_owned())
 }
 
 impl Host {
-    /// Enables a module for a tenant, or moves it to another version. Without `config` an earlier configuration stays.
+    /// Asks for a change of what a tenant runs.
     ///
     /// # Errors
-    /// [`Error::Registry`] when the release is unknown or does not fit the others, [`Error::Load`] and
-    /// [`Error::Activation`] when it does not start; the tenant runs what it ran before then.
+    /// [`Error::SwapUnderWay`] when another one does not end in time; [`Error::Registry`] when there is no such release
+    /// or it does not fit the others. Nothing has happened then.
+    pub async fn change(self: &Arc<Self>, tenant: &TenantId, request: Request) -> Result<Begun, Error> {
+        let tenant = self.tenant(tenant)?;
+        let host = Arc::clone(self);
+        // A task of its own, so that a caller who goes away does not leave a swap behind that nobody drives.
+        let begun = tokio::spawn(async move { host.begin(&tenant, request).await });
+        begun.await.unwrap_or_else(|_| Err(interrupted()))
+    }
+
+    async fn begin(self: &Arc<Self>, tenant: &Arc<Tenant>, request: Request) -> Result<Begun, Error> {
+        let turn = self.turn(tenant).await?;
+        let before = blocking::run(|| self.generations.load(&tenant.id))?;
+        let planned = blocking::run(|| plan::plan(self, &before, &request))?;
+        let Some(planned) = planned else {
+            let serving = before.installations.get(&request.module);
+            let version = serving.map(|serving| serving.version.clone());
+            return Ok(Begun::Nothing(Swapped {
+                tenant: tenant.id.clone(),
+                module: request.module,
+                from: version.clone(),
+                to: version,
+                generation: before.number,
+                swap: None,
+            }));
+        };
+        let swap = blocking::run(|| self.swaps.begin(&tenant.id, request, now_ms()))?;
+        let live = Live::new(swap);
+        let Plan { changes, wider } = planned;
+        live.record(self, Step::Resolved { changes, wider })?;
+        self.hold(tenant, &live);
+        let settled = self.drive(tenant, Arc::clone(&live), turn).await;
+        Ok(Begun::Swap { live, settled })
+    }
+
+    /// Enables a module in a version, or moves it there, with nothing but the usual care, and waits for the outcome.
+    ///
+    /// # Errors
+    /// As for [`Host::change`]; why it did not happen.
     pub async fn enable(
-        &self,
+        self: &Arc<Self>,
         tenant: &TenantId,
         module: &str,
         version: &Version,
         config: Option<Value>,
     ) -> Result<Swapped, Error> {
-        let tenant = self.tenant(tenant)?;
-        let _one_at_a_time = tenant.swapping.lock().await;
-        let before = self.generations.load(&tenant.id)?;
-        let release = self.catalog.get(module, version)?;
-        let old = before.installations.get(module);
-        let given = config.or_else(|| old.and_then(|old| old.given.clone()));
-        let new = Installation::of(&release, given, now_ms())?;
-        let serving = tenant.generation();
-        let next = before.with(new.clone(), &manifests(&serving, Some(&release.manifest)))?;
-        let swapped = Swapped {
-            tenant: tenant.id.clone(),
-            module: module.to_owned(),
-            from: old.map(|old| old.version.clone()),
-            to: Some(version.clone()),
-            generation: next.number,
+        let version = Some(version.clone());
+        let action = Action::Enable {
+            version,
+            wanted: None,
+            config,
         };
-        if old.is_some_and(|old| old.digest == new.digest && old.config == new.config) {
-            return Ok(Swapped {
-                generation: before.number,
-                ..swapped
-            });
-        }
-        let candidate = blocking::run(|| self.load(&new))?;
-        self.activate(&tenant, &candidate, swapped.from.as_ref()).await?;
-        self.flip(&tenant, &before, next, Some(candidate)).await?;
-        tracing::info!(tenant = %tenant.id, module, from = ?swapped.from, to = %version, "module swapped");
-        Ok(swapped)
+        self.change_plainly(tenant, module, action).await
     }
 
-    /// Disables a module for a tenant. Its events and documents stay.
+    /// Disables a module and waits for the outcome. Its events and documents stay.
     ///
     /// # Errors
-    /// [`Error::Registry`] when it is not enabled or others depend on it.
-    pub async fn disable(&self, tenant: &TenantId, module: &str) -> Result<Swapped, Error> {
-        let tenant = self.tenant(tenant)?;
-        let _one_at_a_time = tenant.swapping.lock().await;
-        let before = self.generations.load(&tenant.id)?;
-        let from = before
-            .installations
-            .get(module)
-            .map(|installed| installed.version.clone());
-        let next = before.without(module, &manifests(&tenant.generation(), None))?;
-        let generation = next.number;
-        self.flip(&tenant, &before, next, None).await?;
-        Ok(Swapped {
-            tenant: tenant.id.clone(),
+    /// As for [`Host::change`].
+    pub async fn disable(self: &Arc<Self>, tenant: &TenantId, module: &str) -> Result<Swapped, Error> {
+        self.change_plainly(tenant, module, Action::Disable).await
+    }
+
+    async fn change_plainly(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+        module: &str,
+        action: Action,
+    ) -> Result<Swapped, Error> {
+        let request = Request {
             module: module.to_owned(),
-            from,
-            to: None,
-            generation,
-        })
+            action,
+            options: Options::default(),
+            by: "host".to_owned(),
+        };
+        self.change(tenant, request).await?.settled().await
     }
 
     /// Builds one projection's read models anew, while the old ones serve. Gives the position reached.
@@ -115,7 +218,7 @@ impl Host {
         projection: &str,
     ) -> Result<Position, Error> {
         let tenant = self.tenant(tenant)?;
-        let _one_at_a_time = tenant.swapping.lock().await;
+        let turn = self.turn(&tenant).await?;
         let generation = tenant.generation();
         let module = generation.module(module)?;
         if !module.manifest.projections.contains_key(projection) {
@@ -124,21 +227,7 @@ impl Host {
                 id: projection.to_owned(),
             });
         }
-        self.rebuild_with(&tenant, module, projection).await
-    }
-
-    /// Why a module cannot do its work, in its own words; nothing when it can.
-    pub async fn ailment(&self, tenant: &Arc<Tenant>, module: &Arc<Module>) -> Option<String> {
-        let access = Access::Read(Arc::clone(&tenant.documents));
-        let text = Arc::clone(&tenant.caller().tenant);
-        let effects = module.effects(&text, access, &tenant.cache, self.engine.limits());
-        let component = Arc::clone(&module.component);
-        let asked = blocking::on_own_thread(move || async move { component.health(text, effects).await });
-        match asked.await {
-            Some(Ok(answer)) => answer.err(),
-            Some(Err(error)) => Some(module.failed(&tenant.id, "health", error).to_string()),
-            None => Some("the host is shutting down".to_owned()),
-        }
+        self.rebuild_with(&tenant, module, projection, Some(turn)).await
     }
 
     pub(super) async fn rebuild_with(
@@ -146,149 +235,117 @@ impl Host {
         tenant: &Arc<Tenant>,
         module: &Arc<Module>,
         projection: &str,
+        turn: Option<OwnedMutexGuard<()>>,
     ) -> Result<Position, Error> {
         let projector = Arc::clone(&self.projector);
         let (tenant, module, projection) = (Arc::clone(tenant), Arc::clone(module), projection.to_owned());
-        let rebuilt =
-            blocking::on_own_thread(
-                move || async move { projector.rebuild(&tenant, &module, &projection).await },
-            );
+        // It goes on when the caller goes away, and the turn with it: two at once would fill one shadow.
+        let rebuilt = blocking::on_own_thread(move || async move {
+            let _turn = turn;
+            projector.rebuild(&tenant, &module, &projection).await
+        });
         let stopped = || Error::Unavailable("the rebuild was stopped".to_owned());
         rebuilt.await.ok_or_else(stopped)?.map_err(unavailable)
     }
 
-    async fn activate(
-        &self,
+    /// The version that a module of a tenant served in before the one it serves in now.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when no other is known; [`Error::Registry`] when it is not enabled.
+    pub fn previous_version(&self, tenant: &TenantId, module: &str) -> Result<Version, Error> {
+        let tenant = self.tenant(tenant)?;
+        blocking::run(|| plan::previous_version(self, &tenant, module))
+    }
+
+    /// Where a swap stands, under way or not.
+    ///
+    /// # Errors
+    /// [`Error::NoTenant`], [`Error::Registry`] when there is none with this number.
+    pub fn swap_view(&self, tenant: &TenantId, number: u64) -> Result<View, Error> {
+        match self.live(tenant).filter(|live| live.swap().number == number) {
+            Some(live) => Ok(live.view()),
+            None => {
+                self.tenant(tenant)?;
+                Ok(View::of(blocking::run(|| self.swaps.load(tenant, number))?))
+            }
+        }
+    }
+
+    /// The last swaps of a tenant, newest first.
+    ///
+    /// # Errors
+    /// [`Error::NoTenant`], [`Error::Registry`] when they cannot be read.
+    pub fn swaps_of(&self, tenant: &TenantId) -> Result<Vec<View>, Error> {
+        self.tenant(tenant)?;
+        let swaps = blocking::run(|| self.swaps.last(tenant, self.config.swap.listed_max))?;
+        Ok(swaps.into_iter().map(View::of).collect())
+    }
+
+    /// The swap of a tenant that is under way and not settled.
+    #[must_use]
+    pub fn live(&self, tenant: &TenantId) -> Option<Arc<Live>> {
+        self.lives
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(tenant)
+            .cloned()
+    }
+
+    /// Tells a swap that is under way a wish.
+    ///
+    /// # Errors
+    /// [`Error::SwapStage`] when it is not where that makes sense; [`Error::Registry`] when there is no such swap.
+    pub fn tell(&self, tenant: &TenantId, number: u64, wish: Wish) -> Result<Arc<Live>, Error> {
+        if let Some(live) = self.live(tenant).filter(|live| live.swap().number == number) {
+            live.tell(wish)?;
+            return Ok(live);
+        }
+        let ended = Live::new(self.swap_view(tenant, number)?.swap);
+        ended.tell(wish)?;
+        Ok(ended)
+    }
+
+    /// Waits, within a bound, for the right to change what a tenant runs.
+    async fn turn(&self, tenant: &Tenant) -> Result<OwnedMutexGuard<()>, Error> {
+        let waited = Arc::clone(&tenant.swapping).lock_owned();
+        match tokio::time::timeout(self.config.swap.turn_wait_max, waited).await {
+            Ok(turn) => Ok(turn),
+            Err(_) => Err(Error::SwapUnderWay {
+                tenant: tenant.id.clone(),
+                number: self.live(&tenant.id).map_or(0, |live| live.swap().number),
+            }),
+        }
+    }
+
+    /// Starts the task that drives a swap.
+    async fn drive(
+        self: &Arc<Self>,
         tenant: &Arc<Tenant>,
-        module: &Arc<Module>,
-        from: Option<&Version>,
-    ) -> Result<(), Error> {
-        let access = Access::Read(Arc::clone(&tenant.documents));
-        let text = Arc::clone(&tenant.caller().tenant);
-        let effects = module.effects(&text, access, &tenant.cache, self.engine.limits());
-        let (component, from) = (Arc::clone(&module.component), from.map(ToString::to_string));
-        let activated = blocking::on_own_thread(move || async move {
-            component.activate(text, effects, from.as_deref()).await
-        });
-        let stopped = || Error::Unavailable("the activation was stopped".to_owned());
-        let answer = activated.await.ok_or_else(stopped)?;
-        let answer = answer.map_err(|error| module.failed(&tenant.id, "activate", error))?;
-        answer.map_err(
-            |(Failure::Retry(reason) | Failure::GiveUp(reason))| Error::Activation {
-                release: module.release.to_string(),
-                reason: Reason::from(reason),
-            },
-        )
+        live: Arc<Live>,
+        turn: OwnedMutexGuard<()>,
+    ) -> oneshot::Receiver<Result<Swapped, Error>> {
+        let (settle, settled) = oneshot::channel();
+        let drive = Drive {
+            host: Arc::clone(self),
+            tenant: Arc::clone(tenant),
+            live,
+            candidates: IndexMap::new(),
+        };
+        self.spawn(drive.run(turn, settle)).await;
+        settled
     }
 
-    /// Puts `next` in the place of `before`; `candidate` is the module that is new in it.
-    async fn flip(
-        &self,
-        tenant: &Arc<Tenant>,
-        before: &generation::Generation,
-        next: generation::Generation,
-        candidate: Option<Arc<Module>>,
-    ) -> Result<(), Error> {
-        let serving = tenant.generation();
-        let mut modules = serving.modules.clone();
-        modules.retain(|name, _| next.installations.contains_key(name));
-        let mut outdated = Vec::new();
-        if let Some(module) = &candidate {
-            modules.insert(module.manifest.name.clone(), Arc::clone(module));
-            tenant.documents.prepare(&module.all_collections()).await?;
-            outdated = self
-                .projector
-                .outdated(tenant, module)
-                .await
-                .map_err(unavailable)?;
-            self.fill_shadows(tenant, module, &outdated).await?;
-        }
-        let generation = Generation::new(next.number, modules)?;
-
-        let still = tenant.projecting.lock().await;
-        self.generations.save(&next)?;
-        if let Some(module) = &candidate
-            && let Err(error) = self.promote(tenant, module, &outdated).await
-        {
-            self.generations.save(&next.back_to(before))?;
-            return Err(error);
-        }
-        let replaced = tenant.replace(generation);
-        drop(still);
-        drop(serving);
-        self.drain(tenant, replaced).await;
-        Ok(())
+    /// Makes a swap the one that is under way.
+    fn hold(&self, tenant: &Tenant, live: &Arc<Live>) {
+        let mut lives = self.lives.write().unwrap_or_else(PoisonError::into_inner);
+        lives.insert(tenant.id.clone(), Arc::clone(live));
     }
 
-    async fn fill_shadows(
-        &self,
-        tenant: &Arc<Tenant>,
-        module: &Arc<Module>,
-        names: &[String],
-    ) -> Result<(), Error> {
-        for name in names {
-            let name = name.clone();
-            let projector = Arc::clone(&self.projector);
-            let (tenant, module) = (Arc::clone(tenant), Arc::clone(module));
-            let filled = blocking::on_own_thread(move || async move {
-                projector.fill_shadow(&tenant, &module, &name).await
-            });
-            let stopped = || Error::Unavailable("the rebuild was stopped".to_owned());
-            filled.await.ok_or_else(stopped)?.map_err(unavailable)?;
-        }
-        Ok(())
+    /// None is under way any more.
+    fn release(&self, tenant: &Tenant) {
+        self.lives
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&tenant.id);
     }
-
-    async fn promote(&self, tenant: &Tenant, module: &Module, names: &[String]) -> Result<(), Error> {
-        for name in names {
-            self.projector
-                .promote(tenant, module, name)
-                .await
-                .map_err(unavailable)?;
-        }
-        Ok(())
-    }
-
-    /// Lets the modules that are no longer served end their last calls, then tells them so.
-    async fn drain(&self, tenant: &Arc<Tenant>, replaced: Arc<Generation>) {
-        let serving = tenant.generation();
-        let gone = replaced.modules.iter().filter(|(name, module)| {
-            serving
-                .modules
-                .get(*name)
-                .is_none_or(|serving| !Arc::ptr_eq(serving, module))
-        });
-        let gone: Vec<Arc<Module>> = gone.map(|(_, module)| Arc::clone(module)).collect();
-        drop(replaced);
-        for module in gone {
-            let (mut drained, component) = (module.drained(), Arc::clone(&module.component));
-            let text = Arc::clone(&tenant.caller().tenant);
-            let access = Access::Read(Arc::clone(&tenant.documents));
-            let effects = module.effects(&text, access, &tenant.cache, self.engine.limits());
-            drop(module);
-            let mut stop = self.stop.subscribe();
-            self.tasks.lock().await.spawn(async move {
-                tokio::select! {
-                    _ = drained.changed() => {}
-                    _ = stop.wait_for(|stop| *stop) => return,
-                }
-                let label = Arc::clone(component.label());
-                let deactivate = move || async move { component.deactivate(text, effects).await };
-                match blocking::on_own_thread(deactivate).await {
-                    Some(Ok(Ok(()))) => tracing::info!(release = &*label, "release drained and deactivated"),
-                    other => tracing::warn!(release = &*label, ?other, "release did not deactivate"),
-                }
-            });
-        }
-    }
-}
-
-/// The manifests of the modules that serve, with `candidate` in the place of its predecessor.
-fn manifests(serving: &Generation, candidate: Option<&Manifest>) -> Vec<Manifest> {
-    let replaced = |name: &String| candidate.is_some_and(|candidate| candidate.name == *name);
-    let others = serving.modules.iter().filter(|(name, _)| !replaced(name));
-    others
-        .map(|(_, module)| module.manifest.clone())
-        .chain(candidate.cloned())
-        .collect()
 }

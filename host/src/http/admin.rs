@@ -1,6 +1,10 @@
-//! `/admin/v1`: tenants, releases, modules and tokens. Each handler asks [`administer`] first.
+//! `/admin/v1`: tenants, modules and tokens; releases and publishers are [`registry`]'s. Each handler asks [`administer`]
+//! first.
+
+pub(super) mod registry;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
 use axum::body::Body;
@@ -8,7 +12,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 use millwork_registry::id::TenantId;
-use millwork_registry::release::Release;
+use millwork_registry::replay::Policy;
 use semver::Version;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,12 +23,9 @@ use super::exchange::Exchange;
 use super::problem::{self, Problem};
 use super::token::{Claims, TTL_SECONDS_MAX};
 use super::{App, body, now_seconds, position, reply};
-use crate::blocking;
 use crate::error::{Error, Violation};
 use crate::project;
 
-/// Media type of releases.
-const WASM: &str = "application/wasm";
 /// Longest subject of a token and longest name of a tenant, in bytes.
 const NAME_BYTES_MAX: usize = 200;
 /// Most roles of one token.
@@ -39,15 +40,20 @@ struct NewTenant {
     name: String,
 }
 
-/// `PUT /admin/v1/tenants/{tenant}/modules/{module}`
+/// `POST /admin/v1/tenants/{tenant}/modules/{module}/replay`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Enable {
-    /// Absent: the newest release; a pre-release only if there is nothing else.
-    version: Option<Version>,
-    /// Absent: as it is.
-    config: Option<Value>,
+struct Replay {
+    version: Version,
+    /// Classes that are to differ from the default.
+    #[serde(default)]
+    policy: Policy,
 }
+
+/// A body that says nothing. It is read all the same: a connection with an unread body serves no further request.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
 
 /// `POST /admin/v1/tokens`
 #[derive(Deserialize)]
@@ -62,6 +68,7 @@ struct NewToken {
 
 /// A module as a tenant runs it.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct ModuleStatus<'a> {
     name: &'a str,
     version: &'a Version,
@@ -70,7 +77,21 @@ struct ModuleStatus<'a> {
     /// Why it cannot do its work, if it says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     ailment: Option<String>,
+    /// Calls of it that failed since it was loaded.
+    failures: u64,
+    /// How long calls to it are refused yet, since too many failed in a row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quarantined_seconds: Option<u64>,
     projections: Vec<ProjectionStatus<'a>>,
+}
+
+/// A module that is enabled but did not load.
+#[derive(Serialize)]
+struct BrokenStatus<'a> {
+    name: &'a str,
+    version: &'a Version,
+    code: &'a str,
+    why: &'a str,
 }
 
 #[derive(Serialize)]
@@ -130,12 +151,15 @@ pub(super) async fn modules(
     let mut modules = Vec::with_capacity(generation.modules.len());
     for (name, module) in &generation.modules {
         let projections = module.manifest.projections.iter();
+        let quarantined = module.poison.barred(Instant::now());
         modules.push(ModuleStatus {
             name,
             version: &module.manifest.version,
             release: &module.release,
             description: &module.manifest.description,
             ailment: app.host.ailment(&running, module).await,
+            failures: module.poison.failures(),
+            quarantined_seconds: quarantined.map(|left| left.as_secs() + 1),
             projections: projections
                 .map(|(projection, declared)| ProjectionStatus {
                     name: projection,
@@ -145,14 +169,38 @@ pub(super) async fn modules(
                 .collect(),
         });
     }
+    let broken = generation.broken.iter().map(|(name, broken)| BrokenStatus {
+        name,
+        version: &broken.version,
+        code: &broken.code,
+        why: &broken.why,
+    });
+    let broken: Vec<_> = broken.collect();
+    let swap = app.host.live(&tenant).map(|live| live.view());
     reply::json(
         problem::OK,
-        &json!({ "tenant": tenant, "generation": generation.number, "modules": modules }),
+        &json!({ "tenant": tenant, "generation": generation.number, "modules": modules, "broken": broken, "swap": swap }),
     )
 }
 
-/// `PUT /admin/v1/tenants/{tenant}/modules/{module}`
-pub(super) async fn enable(
+/// `POST /admin/v1/tenants/{tenant}/modules/{module}/projections/{projection}/rebuild`
+pub(super) async fn rebuild(
+    State(app): State<Arc<App>>,
+    Extension(exchange): Extension<Arc<Exchange>>,
+    Path((tenant, module, projection)): Path<(String, String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, body) = request.into_parts();
+    let tenant = allowed(&app, &parts.headers, &tenant)?;
+    let Nothing {} = read(&app, &exchange, &parts.headers, body).await?;
+    let position = app.host.rebuild(&tenant, &module, &projection).await?;
+    let answer =
+        json!({ "module": module, "projection": projection, "position": position::encode(position) });
+    reply::json(problem::OK, &answer)
+}
+
+/// `POST /admin/v1/tenants/{tenant}/modules/{module}/replay`
+pub(super) async fn replay(
     State(app): State<Arc<App>>,
     Extension(exchange): Extension<Arc<Exchange>>,
     Path((tenant, module)): Path<(String, String)>,
@@ -160,65 +208,12 @@ pub(super) async fn enable(
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let tenant = allowed(&app, &parts.headers, &tenant)?;
-    let asked: Enable = read(&app, &exchange, &parts.headers, body).await?;
-    let version = match asked.version {
-        Some(version) => version,
-        None => {
-            blocking::run(|| app.host.catalog().latest(&module))
-                .map_err(Error::from)?
-                .version
-        }
-    };
-    let swapped = app.host.enable(&tenant, &module, &version, asked.config).await?;
-    reply::json(problem::OK, &swapped)
-}
-
-/// `DELETE /admin/v1/tenants/{tenant}/modules/{module}`
-pub(super) async fn disable(
-    State(app): State<Arc<App>>,
-    Path((tenant, module)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let tenant = allowed(&app, &headers, &tenant)?;
-    let swapped = app.host.disable(&tenant, &module).await?;
-    reply::json(problem::OK, &swapped)
-}
-
-/// `POST /admin/v1/tenants/{tenant}/modules/{module}/projections/{projection}/rebuild`
-pub(super) async fn rebuild(
-    State(app): State<Arc<App>>,
-    Path((tenant, module, projection)): Path<(String, String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let tenant = allowed(&app, &headers, &tenant)?;
-    let position = app.host.rebuild(&tenant, &module, &projection).await?;
-    let answer =
-        json!({ "module": module, "projection": projection, "position": position::encode(position) });
-    reply::json(problem::OK, &answer)
-}
-
-/// `GET /admin/v1/registry/releases`
-pub(super) async fn releases(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
-    administer(&*app.principal(&headers)?, Domain::Catalog)?;
-    let releases = blocking::run(|| app.host.catalog().list()).map_err(Error::from)?;
-    reply::json(problem::OK, &json!({ "releases": releases }))
-}
-
-/// `POST /admin/v1/registry/releases`
-pub(super) async fn publish(
-    State(app): State<Arc<App>>,
-    Extension(exchange): Extension<Arc<Exchange>>,
-    request: Request,
-) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    administer(&*app.principal(&parts.headers)?, Domain::Host)?;
-    if !body::has_media_type(&parts.headers, WASM) {
-        return Err(Problem::media_type(WASM));
-    }
-    let limit = app.host.config().http.release_bytes_max;
-    let wasm = body::receive(&exchange, &parts.headers, body, limit).await?;
-    let release = app.host.publish(wasm.into()).await?;
-    reply::json(problem::CREATED, &summary(&release))
+    let asked: Replay = read(&app, &exchange, &parts.headers, body).await?;
+    let tried = app
+        .host
+        .try_release(&tenant, &module, &asked.version, asked.policy)
+        .await?;
+    reply::json(problem::OK, &tried)
 }
 
 /// `POST /admin/v1/tokens`
@@ -296,7 +291,7 @@ fn role_rules() -> &'static str {
 }
 
 /// A tenant whose modules the caller may administer.
-fn allowed(app: &App, headers: &HeaderMap, tenant: &str) -> Result<TenantId, Problem> {
+pub(super) fn allowed(app: &App, headers: &HeaderMap, tenant: &str) -> Result<TenantId, Problem> {
     let principal = app.principal(headers)?;
     // A malformed name is nobody's tenant; the answer must not differ from that for another's.
     let tenant = TenantId::new(tenant).map_err(|refusal| match administer(&principal, Domain::Host) {
@@ -307,20 +302,8 @@ fn allowed(app: &App, headers: &HeaderMap, tenant: &str) -> Result<TenantId, Pro
     Ok(tenant)
 }
 
-fn summary(release: &Release) -> Value {
-    json!({
-        "name": release.name,
-        "version": release.version,
-        "digest": release.digest,
-        "sizeBytes": release.size_bytes,
-        "publisher": release.publisher,
-        "description": release.manifest.description,
-        "permissions": release.manifest.permissions,
-    })
-}
-
 /// A JSON body of a known shape; what does not fit is told in the words of the parser.
-async fn read<T: DeserializeOwned>(
+pub(super) async fn read<T: DeserializeOwned>(
     app: &App,
     exchange: &Exchange,
     headers: &HeaderMap,
@@ -331,7 +314,7 @@ async fn read<T: DeserializeOwned>(
     serde_json::from_value(Value::Object(object)).map_err(|error| invalid("", "shape", error.to_string()))
 }
 
-fn invalid(pointer: &str, code: &str, message: String) -> Problem {
+pub(super) fn invalid(pointer: &str, code: &str, message: String) -> Problem {
     Error::Schema(vec![Violation {
         pointer: pointer.to_owned(),
         code: code.to_owned(),

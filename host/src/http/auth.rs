@@ -208,6 +208,17 @@ pub fn administer(principal: &Principal, domain: Domain<'_>) -> Result<(), Error
     }
 }
 
+/// The decision for changes that a tenant makes of what it runs itself.
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub fn manage(principal: &Principal) -> Result<(), Error> {
+    if principal.tenant.is_some() && principal.has(ADMIN) {
+        return Ok(());
+    }
+    Err(Error::Forbidden(ADMIN.to_owned()))
+}
+
 /// Whether a role has a form that can mean something, for a tenant or for the host.
 #[must_use]
 pub fn is_role(role: &str, tenant: Option<&TenantId>) -> bool {

@@ -51,6 +51,7 @@ pub(super) async fn serve(mut asked: Asked, command: String, body: Body) -> Resu
         expected_version,
         origin: asked.exchange.origin(&asked.principal.user),
         dry_run,
+        canary: asked.generation.canary.clone(),
     };
     let executed = asked.app.host.dispatcher.execute(&asked.tenant, request).await?;
     answer(&executed, &asked.generation, asked.parts.uri.path())

@@ -38,7 +38,8 @@ pub(super) fn page(
     })
 }
 
-fn limit(given: Option<&str>, limits: &HttpLimits) -> Result<u32, Error> {
+/// How many items a page shall have.
+pub(super) fn limit(given: Option<&str>, limits: &HttpLimits) -> Result<u32, Error> {
     let Some(text) = given else {
         return Ok(limits.page_default);
     };

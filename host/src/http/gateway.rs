@@ -110,7 +110,10 @@ fn refusal(generation: &Generation, path: &str) -> Problem {
         .filter(found)
         .map(manifest::Method::as_str)
         .collect();
-    if allow.is_empty() {
+    if let (true, Some((name, broken))) = (allow.is_empty(), generation.broken.first()) {
+        // Its manifest could not be read either, so the path may have been its.
+        Error::ModuleBroken(format!("{name} {}: {}", broken.version, broken.why)).into()
+    } else if allow.is_empty() {
         Problem::no_route()
     } else {
         Problem::method_not_allowed(&allow.join(", "))

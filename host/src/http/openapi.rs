@@ -1,10 +1,13 @@
-//! `/api/v1/openapi.json`: OpenAPI 3.1 of what a tenant's modules answer, made from their manifests.
+//! `/api/v1/openapi.json`: OpenAPI 3.1 of what a tenant's modules answer, made from their manifests, and of the marketplace.
 //!
 //! Every module's schemas become components named `<module>.<Name>`, with references rewritten to them
-//! ([`schemas`]); every route becomes an operation ([`operations`]).
+//! ([`schemas`]); every route becomes an operation ([`operations`]). Names of the host's own have no dot, so that no
+//! module's can be the same.
 
 mod operations;
 mod schemas;
+mod marketplace;
+mod changes;
 
 use std::sync::Arc;
 
@@ -46,12 +49,12 @@ fn document(manifests: &[&Manifest]) -> Value {
         "info": {
             "title": "Millwork",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "What the modules of this tenant answer.",
+            "description": "What the modules of this tenant answer, and how it comes by others.",
         },
         "servers": [{ "url": PREFIX }],
         "security": [{ "bearer": [] }],
-        "tags": manifests.iter().map(|manifest| tag(manifest)).collect::<Vec<_>>(),
-        "paths": operations::paths(manifests),
+        "tags": tags(manifests),
+        "paths": paths(manifests),
         "components": {
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
@@ -64,12 +67,26 @@ fn document(manifests: &[&Manifest]) -> Value {
     })
 }
 
+fn tags(manifests: &[&Manifest]) -> Vec<Value> {
+    let modules = manifests.iter().map(|manifest| tag(manifest));
+    modules.chain([marketplace::tag()]).collect()
+}
+
 fn tag(manifest: &Manifest) -> Value {
     json!({ "name": manifest.name, "description": format!("{} ({})", manifest.description, manifest.version) })
 }
 
+/// Routes of modules never begin as the marketplace does.
+fn paths(manifests: &[&Manifest]) -> Map<String, Value> {
+    let mut all = operations::paths(manifests);
+    all.extend(marketplace::paths());
+    all
+}
+
 fn components(manifests: &[&Manifest]) -> Map<String, Value> {
     let mut all = schemas::of_host();
+    all.extend(marketplace::schemas());
+    all.extend(changes::schemas());
     for manifest in manifests {
         all.extend(schemas::of_module(manifest));
     }

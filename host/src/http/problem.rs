@@ -21,6 +21,8 @@ use crate::error::Violation;
 pub(super) const OK: StatusCode = StatusCode::OK;
 /// A command has started an aggregate, or an administrator has made something.
 pub(super) const CREATED: StatusCode = StatusCode::CREATED;
+/// It goes on; the answer says how far it has come.
+pub(super) const ACCEPTED: StatusCode = StatusCode::ACCEPTED;
 /// The client has this version already.
 pub(super) const NOT_MODIFIED: StatusCode = StatusCode::NOT_MODIFIED;
 

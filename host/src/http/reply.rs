@@ -105,10 +105,15 @@ pub(super) fn bytes(body: &impl Serialize) -> Result<Vec<u8>, Problem> {
 
 /// An answer with a JSON body.
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response, Problem> {
-    let mut response = Response::new(Body::from(bytes(body)?));
+    Ok(of_json(status, bytes(body)?))
+}
+
+/// An answer with a body that is JSON already.
+pub(super) fn of_json(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
-    Ok(response)
+    response
 }
 
 /// A header of text that the host made.
@@ -117,7 +122,7 @@ pub(super) fn header(text: &str) -> Result<HeaderValue, Problem> {
 }
 
 /// Milliseconds since 1970 as RFC 3339, UTC, always with three digits behind the second so that texts sort as times.
-fn rfc3339<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn rfc3339<S: Serializer>(ms: &u64, serializer: S) -> Result<S::Ok, S::Error> {
     let text = time_text(*ms).ok_or_else(|| serde::ser::Error::custom(format!("{ms} ms is no time")))?;
     serializer.serialize_str(&text)
 }

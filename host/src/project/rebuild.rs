@@ -2,6 +2,7 @@
 //!
 //! A rebuild fills the shadow from the first event until it has caught up; then, with the projector held still, it takes
 //! the last events and puts the shadow in the place of the live line. A crash before that leaves the live line as it was.
+//! On the way a part of it is repeated and compared ([`super::repeat`]): what is not the same twice is not put in place.
 
 use std::sync::Arc;
 
@@ -44,21 +45,57 @@ impl Projector {
         module: &Module,
         projection: &str,
     ) -> Result<(), StepError> {
-        let Some(declared) = module.manifest.projections.get(projection) else {
+        let Some(step) = shadow(tenant, module, projection) else {
             return Ok(());
         };
-        let step = Step {
-            tenant,
-            module,
-            name: projection,
-            declared,
-            line: Line::Shadow,
-        };
-        let mut unit = tenant.documents.begin().await?;
-        unit.clear_shadow(&step.key(), &module.collections_of(projection))
-            .await?;
-        unit.commit(Some(step.checkpoint_at(0))).await?;
+        self.clear_shadow(step).await?;
         self.catch_up(step, 0).await.map(drop)
+    }
+
+    /// The same, but a bounded number of the first events is applied a second time beside it and must lead to the same
+    /// documents.
+    ///
+    /// # Errors
+    /// [`StepError`], [`StepError::NotRepeatable`] among them; the live line is as it was.
+    pub async fn fill_shadow_checked(
+        &self,
+        tenant: &Tenant,
+        module: &Module,
+        projection: &str,
+    ) -> Result<(), StepError> {
+        let Some(step) = shadow(tenant, module, projection) else {
+            return Ok(());
+        };
+        self.clear_shadow(step).await?;
+        let end = self.fill_part(step).await?;
+        self.check_repeatable(step, end).await?;
+        self.catch_up(step, end).await.map(drop)
+    }
+
+    /// Takes what has happened since into a shadow that was filled before, so that little is left for
+    /// [`Projector::promote`]; gives its position. Nothing is held still.
+    ///
+    /// # Errors
+    /// [`StepError`]; the live line is as it was.
+    pub async fn catch_up_shadow(
+        &self,
+        tenant: &Tenant,
+        module: &Module,
+        projection: &str,
+    ) -> Result<Position, StepError> {
+        let Some(step) = shadow(tenant, module, projection) else {
+            return Ok(0);
+        };
+        let filled = step.checkpoint().await?;
+        self.catch_up(step, filled.map_or(0, |checkpoint| checkpoint.position))
+            .await
+    }
+
+    async fn clear_shadow(&self, step: Step<'_>) -> Result<(), StepError> {
+        let mut unit = step.tenant.documents.begin().await?;
+        unit.clear_shadow(&step.key(), &step.module.collections_of(step.name))
+            .await?;
+        Ok(unit.commit(Some(step.checkpoint_at(0))).await?)
     }
 
     /// Takes the last events into the shadow and puts it in the place of the live line; gives its position. The caller
@@ -72,21 +109,10 @@ impl Projector {
         module: &Module,
         projection: &str,
     ) -> Result<Position, StepError> {
-        let Some(declared) = module.manifest.projections.get(projection) else {
+        let Some(step) = shadow(tenant, module, projection) else {
             return Ok(0);
         };
-        let step = Step {
-            tenant,
-            module,
-            name: projection,
-            declared,
-            line: Line::Shadow,
-        };
-        let filled = step
-            .checkpoint()
-            .await?
-            .map_or(0, |checkpoint| checkpoint.position);
-        let end = self.catch_up(step, filled).await?;
+        let end = self.catch_up_shadow(tenant, module, projection).await?;
         let mut unit = tenant.documents.begin().await?;
         unit.promote_shadow(&step.key(), &module.collections_of(projection))
             .await?;
@@ -99,23 +125,24 @@ impl Projector {
         Ok(end)
     }
 
-    /// Builds a projection's read models anew with the module that serves now.
+    /// Builds a projection's read models anew with the module that serves now, and checks on the way that they come out
+    /// the same twice.
     ///
     /// # Errors
-    /// [`StepError`]; the live line is as it was.
+    /// [`StepError`], [`StepError::NotRepeatable`] among them; the live line is as it was.
     pub async fn rebuild(
         &self,
         tenant: &Tenant,
         module: &Arc<Module>,
         projection: &str,
     ) -> Result<Position, StepError> {
-        self.fill_shadow(tenant, module, projection).await?;
+        self.fill_shadow_checked(tenant, module, projection).await?;
         let _still = tenant.projecting.lock().await;
         self.promote(tenant, module, projection).await
     }
 
     /// Applies all events after `at`; gives the position reached.
-    async fn catch_up(&self, step: Step<'_>, mut at: Position) -> Result<Position, StepError> {
+    pub(super) async fn catch_up(&self, step: Step<'_>, mut at: Position) -> Result<Position, StepError> {
         let mut saved = at;
         loop {
             let events = self
@@ -131,4 +158,16 @@ impl Projector {
             at = end;
         }
     }
+}
+
+/// The shadow of a projection; nothing when the module has no such projection.
+fn shadow<'a>(tenant: &'a Tenant, module: &'a Module, projection: &'a str) -> Option<Step<'a>> {
+    let declared = module.manifest.projections.get(projection)?;
+    Some(Step {
+        tenant,
+        module,
+        name: projection,
+        declared,
+        line: Line::Shadow,
+    })
 }

@@ -1,7 +1,8 @@
 //! One module of a generation, made ready: its component linked, its schemas compiled, its collections known.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use jsonschema::Validator;
 use millwork_registry::generation::Installation;
@@ -10,12 +11,13 @@ use millwork_registry::release::Release;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::poison::Poison;
 use crate::capability::Budget;
 use crate::capability::cache::Cache;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::Collection;
 use crate::capability::documents::component::{Access, Collections, DocumentsCall};
-use crate::config::EngineLimits;
+use crate::config::{EngineLimits, HealthLimits};
 use crate::engine::call::Effects;
 use crate::engine::{Component, Engine};
 use crate::error::{Error, Violation};
@@ -42,6 +44,10 @@ pub struct Module {
     params: HashMap<String, Validator>,
     /// Closed when the last user of this module lets go of it.
     alive: watch::Sender<()>,
+    /// How its calls have fared.
+    pub poison: Poison,
+    /// Why it cannot do its work, in its own words, as of the last time that it was asked. std's lock: held for a look.
+    ailment: Mutex<Option<String>>,
 }
 
 /// A command and where it belongs.
@@ -63,6 +69,7 @@ impl Module {
         release: &Release,
         installed: &Installation,
         wasm: &[u8],
+        health: &HealthLimits,
     ) -> Result<Self, Error> {
         let label: Arc<str> = Arc::from(format!("{}@{}", release.name, release.version));
         let fail = |detail: String| Error::Load {
@@ -85,6 +92,8 @@ impl Module {
             release: label,
             manifest,
             alive: watch::Sender::new(()),
+            poison: Poison::new(health.clone()),
+            ailment: Mutex::default(),
         })
     }
 
@@ -197,6 +206,34 @@ impl Module {
         Effects {
             documents: DocumentsCall::new(access, Some(Arc::clone(&self.collections)), Arc::clone(&budget)),
             cache: CacheCall::new(cache, tenant, &self.manifest.name, budget),
+        }
+    }
+
+    /// Why it cannot do its work, as of the last time that it was asked.
+    #[must_use]
+    pub fn ailment(&self) -> Option<String> {
+        self.ailment
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Keeps what it said when asked for its health.
+    pub fn note_ailment(&self, ailment: Option<String>) {
+        *self.ailment.lock().unwrap_or_else(PoisonError::into_inner) = ailment;
+    }
+
+    /// Whether calls go to it now.
+    ///
+    /// # Errors
+    /// [`Error::Quarantined`] when it has failed too often in a row.
+    pub fn check_admitted(&self) -> Result<(), Error> {
+        match self.poison.barred(Instant::now()) {
+            None => Ok(()),
+            Some(left) => Err(Error::Quarantined {
+                release: self.release.to_string(),
+                left,
+            }),
         }
     }
 

@@ -9,7 +9,7 @@ use super::Module;
 use crate::error::Error;
 
 /// Method and path to action.
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub(super) struct Routes {
     paths: Router<usize>,
     actions: Vec<Vec<Entry>>,

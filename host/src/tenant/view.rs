@@ -1,6 +1,7 @@
 //! What a module's views give from its collections.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use millwork_registry::id::TenantId;
 use millwork_registry::manifest::View;
@@ -68,6 +69,12 @@ impl Module {
         let component = self.manifest.name.clone();
         metrics::counter!("millwork_component_failures_total", "component" => component, "code" => code)
             .increment(1);
+        if !matches!(error, CallError::Unavailable(_)) && self.poison.failed(Instant::now()) {
+            let pause = self.poison.barred(Instant::now()).unwrap_or_default();
+            tracing::error!(%tenant, release, ?pause, "component fails at every call: quarantined");
+            let (tenant, module) = (tenant.to_string(), self.manifest.name.clone());
+            metrics::gauge!("millwork_module_quarantined", "tenant" => tenant, "module" => module).set(1.0);
+        }
         Error::Component {
             component: Arc::clone(&self.release),
             source: error,

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-use super::{Number, Reference, Schema};
+use super::{Number, Reference, Schema, Upcasts};
 
 /// One aggregate.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -17,6 +17,9 @@ pub struct Aggregate {
     pub commands: IndexMap<String, Command>,
     /// What can happen to it, with the schema of the event's data where there is one.
     pub events: IndexMap<String, Option<Schema>>,
+    /// What this release needs of events and earlier ones did not record, by the event's name.
+    #[serde(default)]
+    pub upcasts: IndexMap<String, Upcasts>,
 }
 
 fn one() -> u32 {
@@ -57,7 +60,7 @@ pub struct Command {
 }
 
 /// A document that a decision sees.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
     /// Own view (`InvoiceDetail`) or another module's (`client.ClientDetail`, needs the permission).
@@ -67,7 +70,7 @@ pub struct Fact {
 }
 
 /// A consistent fact.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Related {
     /// An aggregate of this module.

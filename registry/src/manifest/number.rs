@@ -12,7 +12,7 @@ const DIGITS_MAX: usize = 19;
 const TEMPLATE_BYTES_MAX: usize = 64;
 
 /// A gapless number.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Number {
     /// The sequence it comes from; `{year}` and `{month}` of the command's time (UTC) start a new one: `invoice-{year}`.

@@ -5,10 +5,12 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::check::form;
+use super::host_pattern::HostPattern;
 use crate::Error;
 use crate::id::check_name;
 
-/// One thing a component may touch, as text: `documents`, `cache`, `view:<module>.<View>`, `events:<module>.<Event>`.
+/// One thing a component may touch, as text: `documents`, `cache`, `view:<module>.<View>`, `events:<module>.<Event>`,
+/// `http:outbound` or `http:outbound:<host>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Permission {
@@ -20,6 +22,42 @@ pub enum Permission {
     View(QualifiedName),
     /// Project one event of another module.
     Events(QualifiedName),
+    /// Send requests to servers through `wasi:http/outgoing-handler`: to all, or to those of a pattern.
+    HttpOutbound(Option<HostPattern>),
+}
+
+impl Permission {
+    /// What it means for whoever grants it.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match self {
+            Self::Documents => {
+                "keep read models of its own: read and write documents in its own collections".to_owned()
+            }
+            Self::Cache => {
+                "keep data of its own in the cache, from where it may vanish at any time".to_owned()
+            }
+            Self::View(name) => format!("read {} of the module {} when it decides", name.name, name.module),
+            Self::Events(name) => {
+                format!(
+                    "receive each event {} of the module {}, with its data",
+                    name.name, name.module
+                )
+            }
+            Self::HttpOutbound(None) => "send data to any server on the internet".to_owned(),
+            Self::HttpOutbound(Some(host)) => format!("send data to {}", host.words()),
+        }
+    }
+
+    /// Whether who has this one needs not ask for the other.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::HttpOutbound(None), Self::HttpOutbound(_)) => true,
+            (Self::HttpOutbound(Some(wide)), Self::HttpOutbound(Some(narrow))) => wide.covers(narrow),
+            _ => self == other,
+        }
+    }
 }
 
 impl fmt::Display for Permission {
@@ -29,6 +67,8 @@ impl fmt::Display for Permission {
             Self::Cache => f.write_str("cache"),
             Self::View(name) => write!(f, "view:{name}"),
             Self::Events(name) => write!(f, "events:{name}"),
+            Self::HttpOutbound(None) => f.write_str("http:outbound"),
+            Self::HttpOutbound(Some(host)) => write!(f, "http:outbound:{host}"),
         }
     }
 }
@@ -40,13 +80,20 @@ impl TryFrom<String> for Permission {
         let malformed = || Error::Form {
             what: "permission",
             text: text.clone(),
-            expected: "documents, cache, view:<module>.<View> or events:<module>.<Event>",
+            expected: "documents, cache, view:<module>.<View>, events:<module>.<Event>, http:outbound or \
+                       http:outbound:<host>",
         };
         match text.split_once(':') {
             None if text == "documents" => Ok(Self::Documents),
             None if text == "cache" => Ok(Self::Cache),
             Some(("view", name)) => QualifiedName::parse(name).map(Self::View).ok_or_else(malformed),
             Some(("events", name)) => QualifiedName::parse(name).map(Self::Events).ok_or_else(malformed),
+            Some(("http", "outbound")) => Ok(Self::HttpOutbound(None)),
+            Some(("http", rest)) => {
+                let host = rest.strip_prefix("outbound:").and_then(HostPattern::parse);
+                host.map(|host| Self::HttpOutbound(Some(host)))
+                    .ok_or_else(malformed)
+            }
             _ => Err(malformed()),
         }
     }

@@ -63,8 +63,25 @@ impl Manifest {
         Ok(config)
     }
 
+    /// A configuration that an earlier release worked with, as this one would have had it: settings that it does not know
+    /// are left out, its defaults filled in.
+    ///
+    /// # Errors
+    /// [`Error::SchemaMismatch`] when what is left does not fit.
+    pub fn configuration_of_before(&self, config: Value) -> Result<Value, Error> {
+        let known = self.config.as_ref().map(|schema| self.resolved(schema));
+        let known = known.and_then(|schema| schema.get("properties"));
+        match (self.configuration(Some(config.clone())), config) {
+            (Err(_), Value::Object(mut settings)) => {
+                settings.retain(|name, _| known.is_some_and(|known| known.get(name).is_some()));
+                self.configuration(Some(Value::Object(settings)))
+            }
+            (fits, _) => fits,
+        }
+    }
+
     /// The schema itself, or the shared one that it does nothing but refer to.
-    pub(super) fn resolved<'a>(&'a self, schema: &'a Schema) -> &'a Schema {
+    pub(crate) fn resolved<'a>(&'a self, schema: &'a Schema) -> &'a Schema {
         let shared = schema
             .get("$ref")
             .and_then(Value::as_str)

@@ -67,6 +67,8 @@ fn texts_are_written_as_they_are_read() {
         "cache",
         "view:client.ClientDetail",
         "events:payment-x.Paid2",
+        "http:outbound",
+        "http:outbound:*.example.com:8443",
     ] {
         assert_eq!(Permission::try_from(text.to_owned()).unwrap().to_string(), text);
     }
@@ -79,6 +81,10 @@ fn texts_are_written_as_they_are_read() {
         "view:client.detail",
         "view:Client.Detail",
         "http:x.Y",
+        "http:outbound:",
+        "http:outbound:*",
+        "http:outbound:a:b",
+        "http",
     ] {
         assert!(Permission::try_from(text.to_owned()).is_err(), "{text}");
     }
@@ -89,6 +95,24 @@ fn texts_are_written_as_they_are_read() {
         ("/a/{}/c", Action::View("X".to_owned()))
     );
     assert!(serde_json::from_value::<Route>(json!({ "GET /a": "view X", "GET /b": "view X" })).is_err());
+}
+
+#[test]
+fn permissions_in_words() {
+    let words = |text: &str| Permission::try_from(text.to_owned()).unwrap().in_words();
+    assert_eq!(
+        words("view:client.ClientDetail"),
+        "read ClientDetail of the module client when it decides"
+    );
+    assert_eq!(words("http:outbound"), "send data to any server on the internet");
+    assert_eq!(
+        words("http:outbound:*.example.com:8443"),
+        "send data to all servers below example.com, port 8443"
+    );
+    assert_eq!(
+        words("http:outbound:example.com"),
+        "send data to the server example.com"
+    );
 }
 
 #[test]
@@ -126,10 +150,24 @@ fn configuration_is_filled_and_checked() {
         Error::SchemaMismatch { .. }
     ));
     assert_eq!(refused(json!([])).to_string(), "configuration: must be an object");
+    let of_before = |config| manifest.configuration_of_before(config);
+    assert_eq!(
+        of_before(json!({ "paymentTermDays": 14, "gone": true })).unwrap(),
+        json!({ "paymentTermDays": 14 })
+    );
+    assert_eq!(
+        of_before(json!({ "gone": true })).unwrap(),
+        json!({ "paymentTermDays": 30 })
+    );
+    assert!(of_before(json!({ "paymentTermDays": "x" })).is_err());
     let bare = Manifest {
         config: None,
         ..manifest
     };
+    assert_eq!(
+        bare.configuration_of_before(json!({ "a": 1 })).unwrap(),
+        json!({})
+    );
     assert_eq!(bare.configuration(None).unwrap(), json!({}));
     let unknown = bare.configuration(Some(json!({ "a": 1 }))).unwrap_err();
     assert_eq!(

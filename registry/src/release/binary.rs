@@ -1,5 +1,6 @@
-//! The component's bytes: whether they are valid, what they import and export, and the manifest within.
+//! The component's bytes: whether they are valid, what they import and export, and the custom sections within.
 
+use serde::Serialize;
 use wasmparser::{ComponentTypeRef, Parser, Payload, Validator, WasmFeatures};
 
 use crate::Error;
@@ -17,12 +18,12 @@ const FEATURES: WasmFeatures = WasmFeatures::WASM3
     .union(WasmFeatures::COMPONENT_MODEL);
 
 /// Names at the top level of a component, in order.
-#[derive(Debug, Default)]
-pub(super) struct Interfaces {
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+pub struct Interfaces {
     /// What it imports.
-    pub(super) imports: Vec<String>,
+    pub imports: Vec<String>,
     /// What it exports.
-    pub(super) exports: Vec<String>,
+    pub exports: Vec<String>,
 }
 
 pub(super) fn validate(bytes: &[u8]) -> Result<(), Error> {
@@ -74,7 +75,7 @@ fn label(name: &str, ty: ComponentTypeRef) -> String {
 
 /// The one manifest of a component.
 pub(super) fn manifest(bytes: &[u8]) -> Result<Manifest, Error> {
-    let sections = manifest_sections(bytes)?;
+    let sections = custom_sections(bytes, SECTION)?;
     let [section] = sections.as_slice() else {
         return Err(Error::ManifestSections {
             found: sections.len(),
@@ -84,17 +85,39 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<Manifest, Error> {
     Manifest::parse(text)
 }
 
-fn manifest_sections(bytes: &[u8]) -> Result<Vec<&[u8]>, Error> {
+/// What the custom sections of this name hold.
+pub(super) fn custom_sections<'a>(bytes: &'a [u8], name: &str) -> Result<Vec<&'a [u8]>, Error> {
     let mut sections = Vec::new();
     for_top_level(bytes, |payload| {
         if let Payload::CustomSection(section) = payload
-            && section.name() == SECTION
+            && section.name() == name
         {
             sections.push(section.data());
         }
         Ok(())
     })?;
     Ok(sections)
+}
+
+/// The same component without the custom sections of this name.
+pub(super) fn without(bytes: &[u8], name: &str) -> Result<Vec<u8>, Error> {
+    let mut kept = Vec::with_capacity(bytes.len());
+    // Sections follow one another without a gap, so one starts, with its id and length, where the last one ended.
+    let (mut copied, mut ended) = (0, 0);
+    for_top_level(bytes, |payload| {
+        let end = match &payload {
+            Payload::Version { range, .. } => range.end,
+            other => other.as_section().map_or(ended, |(_, range)| range.end),
+        };
+        if matches!(&payload, Payload::CustomSection(section) if section.name() == name) {
+            kept.extend_from_slice(bytes.get(copied..ended).unwrap_or_default());
+            copied = end;
+        }
+        ended = end;
+        Ok(())
+    })?;
+    kept.extend_from_slice(bytes.get(copied..).unwrap_or_default());
+    Ok(kept)
 }
 
 /// Sections of the component itself, not of the modules and components within.
@@ -105,12 +128,16 @@ fn for_top_level<'a>(
     let mut depth = 0_usize;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(malformed)?;
+        let opens = matches!(
+            payload,
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. }
+        );
         match payload {
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             payload if depth == 0 => each(payload)?,
             _ => {}
         }
+        depth += usize::from(opens);
     }
     Ok(())
 }
@@ -128,18 +155,21 @@ pub fn embed(component: &[u8], manifest: &str) -> Result<Vec<u8>, Error> {
     if !Parser::is_component(component) {
         return Err(Error::NotComponent("not a component".to_owned()));
     }
-    let found = manifest_sections(component)?.len();
+    let found = custom_sections(component, SECTION)?.len();
     if found > 0 {
         return Err(Error::ManifestSections { found: found + 1 });
     }
-    let mut body = Vec::new();
-    push_bytes(&mut body, SECTION.as_bytes());
-    body.extend_from_slice(manifest.as_bytes());
-    let mut bytes = component.to_vec();
-    // Section id 0 is a custom section (WebAssembly core specification, 5.5.3).
-    bytes.push(0);
-    push_bytes(&mut bytes, &body);
-    Ok(bytes)
+    Ok([component, &custom_section(SECTION, manifest.as_bytes())].concat())
+}
+
+/// A custom section (WebAssembly core specification, 5.5.3): id 0, then name and content as one vector of bytes.
+pub(super) fn custom_section(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(content.len() + name.len() + 8);
+    push_bytes(&mut body, name.as_bytes());
+    body.extend_from_slice(content);
+    let mut section = vec![0];
+    push_bytes(&mut section, &body);
+    section
 }
 
 /// A vector of bytes: its length as unsigned LEB128, then the bytes.

@@ -104,6 +104,15 @@ fn refusal(import: &str, manifest: &Manifest) -> Option<String> {
             unknown()
         };
     }
+    if let Some(rest) = interface.strip_prefix("wasi:http/") {
+        return match rest {
+            _ if (version.major, version.minor) != (0, 2) => unknown(),
+            "types" => None,
+            "outgoing-handler" if may_send(manifest) => None,
+            "outgoing-handler" => Some(format!("{import} needs the permission http:outbound")),
+            _ => unknown(),
+        };
+    }
     let Some(given) = GIVEN.iter().find(|given| given.interface == interface) else {
         return unknown();
     };
@@ -119,6 +128,12 @@ fn refusal(import: &str, manifest: &Manifest) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// To whom is for the host to hold against the request.
+fn may_send(manifest: &Manifest) -> bool {
+    let mut permissions = manifest.permissions.iter();
+    permissions.any(|permission| matches!(permission, Permission::HttpOutbound(_)))
 }
 
 pub(super) fn check_exports(exports: &[String], manifest: &Manifest) -> Result<(), Error> {
@@ -147,13 +162,13 @@ fn is_export(export: &str, name: &str) -> bool {
 }
 
 /// `a:b/c@1.2.3` in its two parts.
-fn versioned(name: &str) -> Option<(&str, Version)> {
+pub(crate) fn versioned(name: &str) -> Option<(&str, Version)> {
     let (interface, version) = name.split_once('@')?;
     Some((interface, Version::parse(version).ok()?))
 }
 
 /// Whether both sides understand each other: equal up to the minor version before 1.0, and nothing newer asked for.
-fn serves(given: &Version, asked: &Version) -> bool {
+pub(crate) fn serves(given: &Version, asked: &Version) -> bool {
     let track = |version: &Version| {
         if version.major == 0 {
             (0, version.minor)

@@ -1,6 +1,7 @@
 //! What a component must be to be published. Components are written as text; their code does nothing.
 
-use super::{RELEASE_BYTES_MAX, Release, embed};
+use super::{RELEASE_BYTES_MAX, Release, embed, sign};
+use crate::key::KeyPair;
 use crate::manifest::tests::GOOD;
 
 /// What a module with everything in [`GOOD`] exports.
@@ -35,6 +36,16 @@ pub(crate) fn release(manifest: &str) -> Vec<u8> {
     embed(&component(&[], &EXPORTS), manifest).unwrap()
 }
 
+/// The key of the publisher in [`GOOD`], or of another; the number makes it another key.
+pub(crate) fn key(publisher: &str, number: u8) -> KeyPair {
+    KeyPair::new(publisher, &[number; 32]).unwrap()
+}
+
+/// A release of this manifest, complete and signed.
+pub(crate) fn signed(manifest: &str) -> Vec<u8> {
+    sign(&release(manifest), &key("millwork", 1)).unwrap()
+}
+
 #[track_caller]
 fn check(imports: &[&str], exports: &[&str], manifest: &str, expected: Result<(), &str>) {
     let bytes = embed(&component(imports, exports), manifest).unwrap();
@@ -56,7 +67,7 @@ fn a_release_says_what_it_is() {
         (release.size_bytes, release.published_at_ms),
         (bytes.len() as u64, 7)
     );
-    assert_eq!(release.publisher, "millwork");
+    assert_eq!((release.publisher.as_str(), release.key), ("millwork", None));
     assert_eq!(release.digest, crate::id::Digest::of(&bytes));
     assert_eq!(release.manifest.routes.len(), 7);
 }
@@ -110,7 +121,12 @@ fn imports() {
     );
     refused("millwork:documents/secrets@0.1.0", "is not known to this host");
     refused("millwork:documents/documents", "is not known to this host");
-    refused("wasi:http/outgoing-handler@0.2.0", "is not known to this host");
+    refused(
+        "wasi:http/outgoing-handler@0.2.4",
+        "needs the permission http:outbound",
+    );
+    refused("wasi:http/outgoing-handler@0.3.0", "is not known to this host");
+    refused("wasi:http/proxy@0.2.4", "is not known to this host");
     refused("wasi:cli/environment@0.3.0", "is not known to this host");
     refused("wasi:cli/run@0.2.0", "is not known to this host");
     refused("env", "is not known to this host");
@@ -123,6 +139,15 @@ fn imports() {
              millwork:cache/cache@0.1.0 needs the permission cache",
         ),
     );
+}
+
+#[test]
+fn requests_to_other_servers_are_declared() {
+    let imports = ["wasi:http/types@0.2.4", "wasi:http/outgoing-handler@0.2.4"];
+    for permission in ["http:outbound", "http:outbound:api.example.com"] {
+        let manifest = GOOD.replace("  - documents\n", &format!("  - documents\n  - {permission}\n"));
+        check(&imports, &EXPORTS, &manifest, Ok(()));
+    }
 }
 
 #[test]

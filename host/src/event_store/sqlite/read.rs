@@ -55,7 +55,7 @@ fn events_of(db: &Connection, sql: &str, params: impl Params) -> rusqlite::Resul
         // Events of one command stand together and share one origin.
         let origin = match events.last() {
             Some(before) if command == Some(of_command) => Arc::clone(&before.origin),
-            _ => Arc::new(origin(row)?),
+            _ => Arc::new(origin(row, 10)?),
         };
         command = Some(of_command);
         events.push(recorded(row, origin)?);
@@ -80,12 +80,14 @@ fn recorded(row: &Row<'_>, origin: Arc<Origin>) -> rusqlite::Result<Recorded> {
     })
 }
 
-fn origin(row: &Row<'_>) -> rusqlite::Result<Origin> {
-    serde_json::from_str(row.get_ref(10)?.as_str()?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(10, Type::Text, Box::new(error)))
+/// Who caused a command, from its column.
+pub(super) fn origin(row: &Row<'_>, column: usize) -> rusqlite::Result<Origin> {
+    serde_json::from_str(row.get_ref(column)?.as_str()?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
-fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+/// A number that is never negative.
+pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.unsigned_abs())
 }
 

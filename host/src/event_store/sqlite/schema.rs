@@ -104,6 +104,10 @@ CREATE TABLE sequences (
     last INTEGER NOT NULL,
     PRIMARY KEY (tenant, module, name)
 ) STRICT, WITHOUT ROWID;
+", "
+-- For replays. Commands with events are found by their events, so that accepting one writes to no further index.
+CREATE INDEX rejections_of_module ON rejections (tenant, module);
+CREATE INDEX commands_without_events ON commands (tenant, module) WHERE position = position_before;
 "];
 
 /// A tenant's number in this file.

@@ -272,7 +272,8 @@ fn path_parameters(route: &Route) -> Vec<Value> {
     path_names(route).map(parameter).collect()
 }
 
-fn problems(statuses: impl Iterator<Item = String>) -> Map<String, Value> {
+/// Refusals, by status.
+pub(super) fn problems(statuses: impl Iterator<Item = String>) -> Map<String, Value> {
     let mut responses: Map<_, _> = statuses.map(|status| (status, shared_problem())).collect();
     responses.insert("default".to_owned(), shared_problem());
     responses
@@ -282,11 +283,13 @@ fn shared_problem() -> Value {
     json!({ "$ref": "#/components/responses/Problem" })
 }
 
-fn shared_parameter(name: &str) -> Value {
+/// A reference to a parameter that many operations have.
+pub(super) fn shared_parameter(name: &str) -> Value {
     json!({ "$ref": format!("#/components/parameters/{name}") })
 }
 
-fn shared_header(name: &str) -> Value {
+/// A reference to a header that many responses have.
+pub(super) fn shared_header(name: &str) -> Value {
     let component = match name {
         "Millwork-Position" => "Position",
         "Idempotency-Replayed" => "Replayed",
@@ -296,11 +299,13 @@ fn shared_header(name: &str) -> Value {
     json!({ "$ref": format!("#/components/headers/{component}") })
 }
 
-fn json_content(schema: Value) -> Value {
+/// JSON of this schema.
+pub(super) fn json_content(schema: Value) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
-fn object(value: Value) -> Map<String, Value> {
+/// The members of an object.
+pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

@@ -2,10 +2,12 @@
 
 use std::error::Error as _;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use millwork_registry::Error as Refusal;
 
 use super::{Kind, Problem};
+use crate::artifact::ArtifactError;
 use crate::engine::CallError;
 use crate::error::{Error, Rejection, Violation};
 
@@ -32,11 +34,28 @@ impl From<Error> for Problem {
             Error::Component { ref source, .. } => component(source, &error),
             Error::Contract { .. } => Self::internal("component-contract", text),
             Error::Registry(refusal) => registry(&refusal),
+            Error::Artifact(failure) => artifact(&failure),
             Error::Load { .. } => Self::new(Kind::Invalid, "release-unusable", text),
             Error::Activation { reason, .. } => Self::new(Kind::Conflict, reason.code, text),
+            Error::ModuleBroken(_) => Self::new(Kind::Unavailable, "module-broken", text).retry_after(60),
+            Error::Quarantined { left, .. } => {
+                Self::new(Kind::Unavailable, "module-quarantined", text).retry_after(seconds(left))
+            }
+            Error::SwapUnderWay { .. } => Self::new(Kind::Conflict, "swap-under-way", text),
+            Error::SwapStage { .. } => Self::new(Kind::Conflict, "swap-stage", text),
+            Error::Diverges(_) => Self::new(Kind::Conflict, "replay-diverges", text),
+            Error::OneWay(_) => Self::new(Kind::Conflict, "one-way", text),
+            Error::CanaryFailed(_) => Self::new(Kind::Conflict, "canary-failed", text),
+            Error::SwapCancelled { .. } => Self::new(Kind::Conflict, "swap-cancelled", text),
+            Error::NotRepeatable(_) => Self::new(Kind::Invalid, "read-model-not-repeatable", text),
             Error::Unavailable(_) => unavailable(text),
         }
     }
+}
+
+/// Whole seconds, rounded up.
+fn seconds(left: Duration) -> u16 {
+    u16::try_from(left.as_secs().saturating_add(1)).unwrap_or(u16::MAX)
 }
 
 fn rejected(rejection: Rejection) -> Problem {
@@ -113,13 +132,31 @@ fn unavailable(cause: String) -> Problem {
     problem
 }
 
+fn artifact(failure: &ArtifactError) -> Problem {
+    let kind = match failure {
+        ArtifactError::NotFound(_) => Kind::NotFound,
+        ArtifactError::TooLarge { .. } => Kind::TooLarge,
+        // Said in words: what does not answer is not part of this host.
+        ArtifactError::Unreachable { .. } | ArtifactError::Failed { .. } => Kind::Unavailable,
+        ArtifactError::Malformed(_) | ArtifactError::Denied { .. } | ArtifactError::NotComponent { .. } => {
+            Kind::Invalid
+        }
+    };
+    Problem::new(kind, failure.code(), failure.to_string())
+}
+
 fn registry(refusal: &Refusal) -> Problem {
     let kind = match refusal {
         Refusal::NoRelease { .. } | Refusal::NotEnabled { .. } => Kind::NotFound,
-        Refusal::NoGeneration { .. } | Refusal::NoTenant(_) => Kind::NotFound,
+        Refusal::NoGeneration { .. } | Refusal::NoTenant(_) | Refusal::NoSwap { .. } => Kind::NotFound,
+        Refusal::NoKey(_) => Kind::NotFound,
         Refusal::ReleaseExists { .. } | Refusal::TenantExists(_) => Kind::Conflict,
+        Refusal::PublisherUnknown { .. } | Refusal::KeyRevoked { .. } => Kind::Conflict,
+        Refusal::NameTaken { .. } | Refusal::Yanked { .. } => Kind::Conflict,
         Refusal::DependenciesUnmet(_) | Refusal::RoutesCollide(_) => Kind::Conflict,
+        Refusal::Conflict(_) | Refusal::NoVersionFits(_) => Kind::Conflict,
         Refusal::NotGranted { .. } | Refusal::GenerationOutdated { .. } => Kind::Conflict,
+        Refusal::SwapStage { .. } => Kind::Conflict,
         Refusal::TooLarge { .. } => Kind::TooLarge,
         Refusal::Damaged { .. } => return Problem::internal(refusal.code(), refusal.to_string()),
         Refusal::Io { .. } => return unavailable(refusal.to_string()),

@@ -1,11 +1,13 @@
-//! Checks of aggregates, commands and events.
+//! Checks of aggregates, commands, events and upcasts.
 
 use std::collections::HashMap;
 
 use super::form::{check_camel_case, check_pascal_case, check_permission};
 use super::{Named, check_granted, check_unique, named};
 use crate::error::Problems;
-use crate::manifest::{Aggregate, Command, Manifest, Number, Permission, Reference};
+use crate::manifest::{
+    Aggregate, Command, Manifest, Number, Permission, Reference, Schema, Upcasts, compile,
+};
 
 /// Most fresh ids that a command may ask for.
 const IDS_MAX: u32 = 1_000;
@@ -54,11 +56,62 @@ fn check_aggregate(manifest: &Manifest, name: &str, aggregate: &Aggregate, probl
     for event in aggregate.events.keys() {
         check_pascal_case(&format!("{place}.events.{event}"), event, problems);
     }
+    for (event, upcasts) in &aggregate.upcasts {
+        check_upcasts(
+            manifest,
+            aggregate,
+            event,
+            &format!("{place}.upcasts.{event}"),
+            upcasts,
+            problems,
+        );
+    }
     for (name, command) in &aggregate.commands {
         let place = format!("{place}.commands.{name}");
         check_pascal_case(&place, name, problems);
         check_command(manifest, &place, command, problems);
     }
+}
+
+/// No member is taken from one that is added itself, so the order of upcasts does not matter; a default fits the schema.
+fn check_upcasts(
+    manifest: &Manifest,
+    aggregate: &Aggregate,
+    event: &str,
+    place: &str,
+    upcasts: &Upcasts,
+    problems: &mut Problems,
+) {
+    let Some(schema) = aggregate.events.get(event) else {
+        return problems.add(place, format_args!("there is no event {event:?}"));
+    };
+    for (member, upcast) in upcasts {
+        let place = format!("{place}.{member}");
+        if upcast.from.is_none() && upcast.default.is_none() {
+            problems.add(&place, "must have from, default or both");
+        }
+        if let Some(from) = upcast.from.as_ref().filter(|from| upcasts.contains_key(*from)) {
+            problems.add(
+                &place,
+                format_args!("{from:?} is added itself and cannot be taken"),
+            );
+        }
+        if let Some(default) = &upcast.default
+            && let Some(message) = schema
+                .as_ref()
+                .and_then(|schema| misfit(manifest, schema, member, default))
+        {
+            problems.add(format_args!("{place}.default"), message);
+        }
+    }
+}
+
+/// How a value does not fit what an event's schema says of a member.
+fn misfit(manifest: &Manifest, schema: &Schema, member: &str, value: &serde_json::Value) -> Option<String> {
+    let property = manifest.resolved(schema).get("properties")?.get(member)?;
+    // A schema that does not compile is told of where it stands.
+    let validator = compile(&manifest.schema_document(property)).ok()?;
+    validator.validate(value).err().map(|error| error.to_string())
 }
 
 fn check_command(manifest: &Manifest, place: &str, command: &Command, problems: &mut Problems) {

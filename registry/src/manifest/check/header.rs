@@ -10,13 +10,23 @@ use crate::manifest::{Manifest, Permission};
 const FORMAT: u32 = 1;
 /// Longest version, in bytes.
 const VERSION_BYTES_MAX: usize = 64;
+/// Names that stand for something else where the marketplace names components in paths.
+const RESERVED: [&str; 1] = ["swaps"];
 /// Longest description, in characters.
 const DESCRIPTION_CHARS_MAX: usize = 300;
+/// Longest title, in characters.
+const TITLE_CHARS_MAX: usize = 60;
+/// Longest changelog of one version, in characters.
+const CHANGELOG_CHARS_MAX: usize = 10_000;
+/// Most categories.
+const CATEGORIES_MAX: usize = 8;
 /// Roles that the host defines for every module.
 const HOST_ROLES: [&str; 3] = ["admin", "editor", "viewer"];
 
 pub(super) fn check(manifest: &Manifest, problems: &mut Problems) {
     check_identity(manifest, problems);
+    check_presentation(manifest, problems);
+    check_licence(manifest, problems);
     check_permissions(manifest, problems);
     for name in manifest.dependencies.keys() {
         check_dependency(manifest, name, problems);
@@ -39,6 +49,9 @@ fn check_identity(manifest: &Manifest, problems: &mut Problems) {
     if let Err(error) = check_name("component", &manifest.name) {
         problems.add("name", error);
     }
+    if RESERVED.contains(&manifest.name.as_str()) {
+        problems.add("name", format_args!("{} is reserved for the host", manifest.name));
+    }
     let version = &manifest.version;
     // Two versions that differ in build metadata only have no order, and a version is part of a file's name.
     if !version.build.is_empty() || version.to_string().len() > VERSION_BYTES_MAX {
@@ -48,14 +61,50 @@ fn check_identity(manifest: &Manifest, problems: &mut Problems) {
     if let Err(error) = check_name("publisher", &manifest.publisher) {
         problems.add("publisher", error);
     }
-    let description = manifest.description.as_str();
-    let length = description.chars().count();
-    if length == 0 || length > DESCRIPTION_CHARS_MAX || description.chars().any(char::is_control) {
+}
+
+/// What people read in the marketplace.
+fn check_presentation(manifest: &Manifest, problems: &mut Problems) {
+    let is_line = |text: &str, chars_max: usize| {
+        (1..=chars_max).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+    };
+    let mut check_line = |place: &str, text: &str, chars_max: usize| {
+        if !is_line(text, chars_max) {
+            problems.add(
+                place,
+                format_args!("must be one line of 1 to {chars_max} characters"),
+            );
+        }
+    };
+    if let Some(title) = &manifest.title {
+        check_line("title", title, TITLE_CHARS_MAX);
+    }
+    check_line("description", &manifest.description, DESCRIPTION_CHARS_MAX);
+    let changelog = manifest.changelog.as_deref().unwrap_or_default();
+    if changelog.chars().count() > CHANGELOG_CHARS_MAX
+        || changelog.chars().any(|c| c.is_control() && c != '\n')
+    {
         problems.add(
-            "description",
-            format_args!("must be one line of 1 to {DESCRIPTION_CHARS_MAX} characters"),
+            "changelog",
+            format_args!("must be lines of text, {CHANGELOG_CHARS_MAX} characters at most"),
         );
     }
+    if manifest.categories.len() > CATEGORIES_MAX {
+        problems.add("categories", format_args!("{CATEGORIES_MAX} at most"));
+    }
+    check_unique(
+        "categories",
+        manifest.categories.iter().map(String::as_str),
+        problems,
+    );
+    for category in &manifest.categories {
+        if let Err(error) = check_name("category", category) {
+            problems.add("categories", error);
+        }
+    }
+}
+
+fn check_licence(manifest: &Manifest, problems: &mut Problems) {
     let spdx = |b: u8| b.is_ascii_alphanumeric() || b" .+-:()".contains(&b);
     if manifest.licence.is_empty() || !manifest.licence.bytes().all(spdx) {
         problems.add(

@@ -11,8 +11,9 @@ use crate::manifest::{Action, Manifest, Method, Route, Schema};
 
 /// Longest path, in bytes.
 const PATH_BYTES_MAX: usize = 256;
-/// First segment below which the host mounts plugins that speak HTTP themselves.
-const RESERVED: &str = "plugins";
+/// First segments that are the host's: where tenants choose modules, and where plugins that speak HTTP themselves are
+/// mounted.
+const RESERVED: [&str; 2] = ["marketplace", "plugins"];
 
 pub(super) fn check(manifest: &Manifest, problems: &mut Problems) {
     for route in &manifest.routes {
@@ -37,11 +38,14 @@ fn check_path(place: &str, route: &Route, problems: &mut Problems) {
     }
     if segments
         .first()
-        .is_some_and(|first| first.starts_with('{') || *first == RESERVED)
+        .is_some_and(|first| first.starts_with('{') || RESERVED.contains(first))
     {
         problems.add(
             place,
-            format_args!("a path cannot start with a parameter or with {RESERVED}"),
+            format_args!(
+                "a path cannot start with a parameter, or with {}",
+                RESERVED.join(" or ")
+            ),
         );
     }
     check_unique(place, route.parameters(), problems);

@@ -1,8 +1,14 @@
 //! Everything that a manifest must not be, as a table: `-` is a place of a good manifest, `+` what stands there instead,
 //! `=` each problem that is to be reported, and nothing else.
 
+mod bounds;
+
+mod presentation;
+
+use crate::manifest::Manifest;
 use crate::manifest::tests::GOOD;
-use crate::manifest::{MANIFEST_BYTES_MAX, Manifest};
+
+mod upcasts;
 
 #[track_caller]
 fn check(cases: &str) {
@@ -28,7 +34,7 @@ fn what_is_no_manifest_is_refused_with_its_place() {
         r##"
     - licence:
     + license:
-    = unknown field `license`, expected one of manifest, name, version, publisher, description, licence, permissions, dependencies, config, schemas, aggregates, collections, projections, views, queries, roles, routes at line 6, column 1
+    = unknown field `license`, expected one of manifest, name, version, publisher, title, description, changelog, categories, licence, permissions, dependencies, config, schemas, aggregates, collections, projections, views, queries, roles, routes at line 6, column 1
 
     - ids: 1
     + id: 1
@@ -68,7 +74,7 @@ fn what_is_no_manifest_is_refused_with_its_place() {
 
     - - documents
     + - document
-    = permission "document" must be documents, cache, view:<module>.<View> or events:<module>.<Event> at line 10, column 5
+    = permission "document" must be documents, cache, view:<module>.<View>, events:<module>.<Event>, http:outbound or http:outbound:<host> at line 10, column 5
 
     - /data/clientId
     + /body/clientId
@@ -90,6 +96,23 @@ fn what_is_no_manifest_is_refused_with_its_place() {
     + run CreateInvoice
     = route's action "run CreateInvoice" must be command, view or query and a name at line 60, column 5"##,
     );
+}
+
+#[test]
+fn names_that_mean_something_to_the_host_are_reserved() {
+    let named = |name: &str| {
+        let text = format!(
+            "{{manifest: 1, name: {name}, version: 1.0.0, publisher: acme, description: d, licence: MIT}}"
+        );
+        Manifest::parse(&text)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    };
+    assert_eq!(
+        named("swaps"),
+        Err("manifest: name: swaps is reserved for the host".to_owned())
+    );
+    assert_eq!(named("swap"), Ok(()));
 }
 
 #[test]
@@ -413,11 +436,15 @@ fn routes() {
 
     - GET /reports/aging
     + GET /{report}/aging
-    = routes.GET /{report}/aging: a path cannot start with a parameter or with plugins
+    = routes.GET /{report}/aging: a path cannot start with a parameter, or with marketplace or plugins
 
     - GET /reports/aging
     + GET /plugins/aging
-    = routes.GET /plugins/aging: a path cannot start with a parameter or with plugins
+    = routes.GET /plugins/aging: a path cannot start with a parameter, or with marketplace or plugins
+
+    - GET /reports/aging
+    + GET /marketplace/aging
+    = routes.GET /marketplace/aging: a path cannot start with a parameter, or with marketplace or plugins
 
     - GET /reports/aging
     + GET /invoices/{asOf}/
@@ -439,59 +466,4 @@ fn routes() {
     + {id}
     = routes.DELETE /invoices/{id}/line-items/{id}: "id" stands here twice"##,
     );
-}
-
-#[test]
-fn too_much_is_refused() {
-    let long = format!("{GOOD}#{}", "x".repeat(MANIFEST_BYTES_MAX));
-    assert_eq!(
-        Manifest::parse(&long).unwrap_err().to_string(),
-        "manifest: longer than 262144 bytes"
-    );
-    let nested = |depth| {
-        GOOD.replace(
-            "default: 30",
-            &format!(
-                "default: 30, examples: {}{}",
-                "[".repeat(depth),
-                "]".repeat(depth)
-            ),
-        )
-    };
-    Manifest::parse(&nested(20)).unwrap();
-    let error = Manifest::parse(&nested(40)).unwrap_err().to_string();
-    assert!(error.contains("recursion limit exceeded"), "{error}");
-}
-
-#[test]
-fn too_many_schemas_are_refused_before_they_are_compiled() {
-    let many: String = (0..500).map(|n| format!("  S{n}: true\n")).collect();
-    let error = Manifest::parse(&GOOD.replace("schemas:\n", &format!("schemas:\n{many}"))).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "manifest: schemas: at most 500 schemas, inner ones not counted"
-    );
-}
-
-#[test]
-fn a_collection_without_projection_needs_the_permission_to_write_it() {
-    let own = GOOD.replace("collections:\n", "collections:\n  notes: {}\n");
-    Manifest::parse(&own).unwrap();
-    let error = Manifest::parse(&own.replace("  - documents\n", "")).unwrap_err();
-    let expected = "manifest: collections.notes: no projection writes it, and the component has not the permission documents";
-    assert_eq!(error.to_string(), expected);
-}
-
-#[test]
-fn a_schema_may_contain_itself() {
-    let tree = GOOD.replace(
-        "properties: { price:",
-        "properties: { more: { $ref: '#/schemas/Line' }, price:",
-    );
-    Manifest::parse(&tree).unwrap();
-    let inside = GOOD.replace(
-        "pattern:",
-        "not: { items: { $ref: '#/schemas/Amount' } }, pattern:",
-    );
-    Manifest::parse(&inside).unwrap();
 }

@@ -17,6 +17,7 @@ on_every_backend! {
         a_rebuild_can_start_again,
         a_cleared_shadow_has_the_indexes_of_now,
         preparing_again_changes_nothing,
+        a_trial_is_a_line_of_its_own_and_leaves_nothing,
     ],
 }
 
@@ -216,4 +217,50 @@ fn with_indexes(indexes: &[&[&str]]) -> Collection {
         decimals,
         indexes: indexes.iter().map(fields).collect(),
     }
+}
+
+async fn a_trial_is_a_line_of_its_own_and_leaves_nothing(store: &dyn DocumentStore) {
+    let documents = start(store).await;
+    let collections = [invoices()];
+    for round in ["first", "second"] {
+        let mut unit = documents.begin().await.unwrap();
+        unit.begin_trial(&collections).await.unwrap();
+        assert!(
+            unit.get(&invoices(), Line::Trial, "first")
+                .await
+                .unwrap()
+                .is_none(),
+            "it starts empty"
+        );
+        unit.put(&invoices(), Line::Trial, round, object(json!({"due": 3})))
+            .await
+            .unwrap();
+        unit.commit(Some(checkpoint(Line::Trial, 2, 7))).await.unwrap();
+    }
+    let all = [
+        checkpoint(Line::Live, 1, 9),
+        checkpoint(Line::Shadow, 2, 8),
+        checkpoint(Line::Trial, 2, 7),
+    ];
+    assert_eq!(documents.checkpoints(PROJECTION).await.unwrap(), all);
+
+    let mut unit = documents.begin().await.unwrap();
+    unit.promote_shadow(PROJECTION, &collections).await.unwrap();
+    unit.commit(None).await.unwrap();
+    assert_eq!(
+        found(documents.as_ref(), &invoices(), &find(json!({}))).await,
+        ["new"]
+    );
+
+    let mut unit = documents.begin().await.unwrap();
+    unit.end_trial(PROJECTION, &collections).await.unwrap();
+    assert!(
+        unit.get(&invoices(), Line::Trial, "second").await.is_err(),
+        "it is gone"
+    );
+    unit.commit(None).await.unwrap();
+    assert_eq!(
+        documents.checkpoints(PROJECTION).await.unwrap(),
+        [checkpoint(Line::Live, 2, 8)]
+    );
 }

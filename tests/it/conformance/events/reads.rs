@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use millwork_host::event_store::journal::{JournalEntry, JournalOutcome, Newest, Shelf};
 use millwork_host::event_store::{EventStore, Snapshot};
 
 use super::super::eventually;
@@ -16,6 +17,8 @@ on_every_backend! {
         a_snapshot_of_a_version_never_reached_is_not_kept,
         the_last_position_is_watched,
         a_rejected_command_can_be_sent_again,
+        the_newest_aggregates_are_found,
+        the_newest_commands_are_found_with_what_they_led_to,
     ],
 }
 
@@ -179,4 +182,93 @@ async fn a_rejected_command_can_be_sent_again(store: &dyn EventStore) {
     assert!(store.outcome(&tenant("a"), "c1").await.unwrap().is_none());
     assert!(!sent.must_append(store).await.replayed);
     assert_eq!(feed(store).await, ["Opened"]);
+}
+
+async fn the_newest_aggregates_are_found(store: &dyn EventStore) {
+    fill(store).await;
+    draft("b1", "y", 0)
+        .of("b")
+        .event("Opened")
+        .must_append(store)
+        .await;
+    for (limit, ids, left_out) in [
+        (2, vec!["c3", "c4"], 4),
+        (6, vec!["x", "c0", "c1", "c2", "c3", "c4"], 0),
+        (0, vec![], 6),
+    ] {
+        let newest = store
+            .newest_aggregates(&tenant("a"), "bank", limit)
+            .await
+            .unwrap();
+        let found: Vec<_> = newest.items.iter().map(|(of, _)| of.id.as_str()).collect();
+        assert_eq!((found, newest.left_out), (ids, left_out), "at most {limit}");
+    }
+    let newest = store.newest_aggregates(&tenant("a"), "bank", 6).await.unwrap();
+    assert_eq!(newest.items[0], (account("x"), 5), "with their versions");
+    let other = store.newest_aggregates(&tenant("a"), "shop", 6).await.unwrap();
+    assert_eq!(other, Newest::none());
+}
+
+/// What the journal has of the newest commands of a shelf, and how many it left out.
+async fn newest(store: &dyn EventStore, shelf: Shelf, limit: u32) -> (Vec<JournalEntry>, u64) {
+    let newest = store
+        .newest_commands(&tenant("a"), "bank", shelf, limit)
+        .await
+        .unwrap();
+    let entries = store.journal(&tenant("a"), shelf, &newest.items).await.unwrap();
+    let elsewhere = store.journal(&tenant("b"), shelf, &newest.items).await.unwrap();
+    assert!(elsewhere.is_empty(), "another tenant's keys give nothing");
+    (entries, newest.left_out)
+}
+
+async fn the_newest_commands_are_found_with_what_they_led_to(store: &dyn EventStore) {
+    fill(store).await;
+    draft("nothing", "x", 5).must_append(store).await;
+    draft("b1", "x", 0)
+        .of("b")
+        .event("Opened")
+        .must_append(store)
+        .await;
+    let refused = draft("refused", "x", 5);
+    let (command, origin) = (refused.0.command.clone(), Arc::clone(&refused.0.origin));
+    store.journal_rejection(&tenant("a"), command, origin, "{\"code\":\"closed\"}".to_owned());
+    eventually("the rejection", async || {
+        newest(store, Shelf::Rejected, 1).await.0.len() == 1
+    })
+    .await;
+
+    let ids = |entries: &[JournalEntry]| -> Vec<String> {
+        entries.iter().map(|entry| entry.command.id.clone()).collect()
+    };
+    for (shelf, limit, expected, left_out) in [
+        (Shelf::Recorded, 2, vec!["c3", "c4"], 3),
+        (Shelf::Recorded, 9, vec!["c0", "c1", "c2", "c3", "c4"], 0),
+        (Shelf::Empty, 9, vec!["nothing"], 0),
+        (Shelf::Rejected, 9, vec!["refused"], 0),
+        (Shelf::Rejected, 0, vec![], 1),
+    ] {
+        let (entries, left) = newest(store, shelf, limit).await;
+        assert_eq!(
+            (ids(&entries), left),
+            (expected.iter().map(ToString::to_string).collect(), left_out),
+            "{shelf:?}"
+        );
+    }
+    let (entries, _) = newest(store, Shelf::Recorded, 1).await;
+    let sent = draft("c4", "x", 4).0;
+    assert_eq!(
+        (&entries[0].command.target, &*entries[0].command.input),
+        (&sent.command.target, "{}")
+    );
+    assert_eq!(entries[0].origin, sent.origin);
+    let JournalOutcome::Accepted(events) = &entries[0].outcome else {
+        panic!("{entries:?}")
+    };
+    let names: Vec<_> = events
+        .iter()
+        .map(|event| (event.name.as_str(), event.version))
+        .collect();
+    assert_eq!(names, [("Paid", 5), ("Opened", 1)]);
+    let (entries, _) = newest(store, Shelf::Rejected, 1).await;
+    assert!(matches!(&entries[0].outcome, JournalOutcome::Rejected(text) if text.contains("closed")));
 }

@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask bench [--quick]`. Every figure stands beside a baseline that is measured in turns with it: the same decider
 //! natively, the flushes of the disk below the data folder, a server that only echoes. A noisy machine spoils both
-//! alike, so read the ratios. [`inside`] enters components itself, [`outside`] and [`reads`] talk to a real host.
+//! alike, so read the ratios. [`inside`] enters components itself, [`outside`], [`reads`] and [`swaps`] talk to a real host.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,6 +22,7 @@ mod reads;
 mod report;
 mod requests;
 mod sample;
+mod swaps;
 
 use std::env;
 use std::time::Duration;
@@ -43,6 +44,8 @@ struct Effort {
     baseline: Duration,
     /// Invoices that lines are added to in turn.
     invoices: usize,
+    /// Length of each of the five phases of the load during which modules are swapped.
+    swap: Duration,
 }
 
 impl Effort {
@@ -52,6 +55,7 @@ impl Effort {
         load: Duration::from_millis(1_200),
         baseline: Duration::from_millis(500),
         invoices: 3_000,
+        swap: Duration::from_secs(12),
     };
     const QUICK: Self = Self {
         rounds: 1,
@@ -59,6 +63,7 @@ impl Effort {
         load: Duration::from_millis(600),
         baseline: Duration::from_millis(250),
         invoices: 600,
+        swap: Duration::from_secs(3),
     };
 }
 
@@ -86,12 +91,15 @@ fn measure(effort: Effort) {
     let share = report::share(&inside, &outside);
     let reads = reads::measure(effort, &requests);
     report::reads(&reads);
+    let swaps = swaps::measure(effort, &requests);
+    report::swaps(&swaps);
     let path = report::save(&json!({
         "machine": process::machine(),
         "inside": inside.json(),
         "outside": outside.iter().map(outside::Row::json).collect::<Vec<_>>(),
         "sandboxShare": share,
         "reads": reads.json(),
+        "swaps": swaps.iter().map(swaps::Phase::json).collect::<Vec<_>>(),
     }));
     println!("\n{}", path.display());
 }

@@ -14,6 +14,7 @@ use crate::inside::Inside;
 use crate::outside::Row;
 use crate::reads::Reads;
 use crate::requests::Work;
+use crate::swaps::Phase;
 
 /// Where the results go; `cargo xtask bench` sets it.
 const PATH_VARIABLE: &str = "MILLWORK_BENCH_JSON";
@@ -23,6 +24,8 @@ const FRESH_US_MAX: f64 = 20.0;
 const SHARE_MAX: f64 = 0.15;
 /// Smallest share of what the disk allows, unless the cores are the bound.
 const OF_DISK_MIN: f64 = 0.6;
+/// How many times as long as before the slowest of 100 requests may take during swaps.
+const SWAP_P99_MAX: f64 = 1.5;
 /// Share of the cores that other programs may use before the figures are doubtful.
 const OTHERS_MAX: f64 = 0.1;
 
@@ -248,6 +251,30 @@ pub(crate) fn reads(reads: &Reads) {
         "readable after the last reply of a burst of 1000: {:.1} ms",
         reads.burst_lag_ms
     );
+}
+
+/// What requests notice of swaps.
+pub(crate) fn swaps(phases: &[Phase]) {
+    println!(
+        "\nReads and writes over HTTP, 32 connections, while modules are swapped; ratio of p99 to before"
+    );
+    let before = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
+    for phase in phases {
+        println!(
+            "{:28} {:>8.0}/s  p50 {:.2} ms  p99 {:.2} ms  {:.2}x",
+            phase.name,
+            phase.rate,
+            phase.p50_ms,
+            phase.p99_ms,
+            phase.p99_ms / before
+        );
+    }
+    let worst = phases
+        .iter()
+        .map(|phase| phase.p99_ms / before)
+        .fold(0.0, f64::max);
+    let said = format!("{worst:.2}x of before, at most {SWAP_P99_MAX}x; no request failed");
+    target("p99 during swaps", (worst <= SWAP_P99_MAX).into(), &said);
 }
 
 /// Writes all figures to a file, and gives its path.

@@ -39,6 +39,8 @@ pub(crate) enum Work {
     OneInvoice,
     /// Reads the first page of a list.
     InvoiceList,
+    /// In turn a discount for one of many invoices, and looks at two others.
+    ReadsAndWrites,
 }
 
 impl Work {
@@ -49,6 +51,7 @@ impl Work {
             Self::OneAggregate => "ApplyDiscount, one invoice",
             Self::OneInvoice => "GET one invoice",
             Self::InvoiceList => "GET 50 invoices",
+            Self::ReadsAndWrites => "reads and writes",
         }
     }
 }
@@ -88,6 +91,11 @@ impl Requests {
         }
         requests.invoices = Arc::new(ids);
         requests
+    }
+
+    /// The admin of the tenant.
+    pub(crate) fn admin(&self) -> &Client {
+        &self.admin
     }
 
     /// A load of one kind.
@@ -134,6 +142,19 @@ impl Requests {
             }),
             Work::OneInvoice => self.making(move |index, out, head| {
                 get(out, head, &format!("/api/v1/invoices/{}", of(index)));
+            }),
+            Work::ReadsAndWrites => self.making(move |index, out, head| match index % 3 {
+                // Of a state that does not grow, so that the last phase of a long load is as heavy as the first.
+                0 => {
+                    let body = format!("{{\"percent\":\"{}.{:03}\"}}", index % 7 + 1, index % 997);
+                    post(
+                        out,
+                        head,
+                        &format!("/api/v1/invoices/{}/discount", of(index)),
+                        &body,
+                    );
+                }
+                _ => get(out, head, &format!("/api/v1/invoices/{}", of(index))),
             }),
             Work::InvoiceList => self.making(|_, out, head| get(out, head, "/api/v1/invoices?limit=50")),
         }

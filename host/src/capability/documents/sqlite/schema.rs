@@ -55,6 +55,15 @@ impl Table {
             .optional()
     }
 
+    /// A line that is not there yet, without indexes.
+    fn add(db: &Connection, of: &Collection, line: Line) -> rusqlite::Result<Self> {
+        db.prepare_cached("INSERT INTO collections (module, name, line) VALUES (?1, ?2, ?3)")?
+            .execute((&of.module, &of.name, number(line)))?;
+        let table = Self(db.last_insert_rowid());
+        table.create(db)?;
+        Ok(table)
+    }
+
     fn create(self, db: &Connection) -> rusqlite::Result<()> {
         db.execute_batch(&format!(
             "CREATE TABLE {self} (key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, body TEXT NOT NULL) STRICT"
@@ -92,20 +101,29 @@ fn expression(of: &Collection, field: &str) -> Result<String, DocumentError> {
     Ok(functions::indexed(field, path.reading("", &of.decimals)))
 }
 
-/// Makes the tables and indexes of both lines, as far as they are missing.
+/// Makes the tables and indexes of live line and shadow, as far as they are missing.
 pub(super) fn prepare(db: &Connection, of: &Collection) -> Result<(), DocumentError> {
     for line in [Line::Live, Line::Shadow] {
         let table = match Table::look_up(db, of, line)? {
             Some(table) => table,
-            None => {
-                db.prepare_cached("INSERT INTO collections (module, name, line) VALUES (?1, ?2, ?3)")?
-                    .execute((&of.module, &of.name, number(line)))?;
-                let table = Table(db.last_insert_rowid());
-                table.create(db)?;
-                table
-            }
+            None => Table::add(db, of, line)?,
         };
         table.index(db, of)?;
+    }
+    Ok(())
+}
+
+/// Makes the trial anew, empty and with the indexes of now: a projection finds documents as it does in the shadow.
+pub(super) fn begin_trial(db: &Connection, of: &Collection) -> Result<(), DocumentError> {
+    end_trial(db, of)?;
+    Table::add(db, of, Line::Trial)?.index(db, of)
+}
+
+/// Removes the trial, if there is one.
+pub(super) fn end_trial(db: &Connection, of: &Collection) -> Result<(), DocumentError> {
+    if let Some(table) = Table::look_up(db, of, Line::Trial)? {
+        db.execute_batch(&format!("DROP TABLE {table}"))?;
+        db.execute("DELETE FROM collections WHERE number = ?1", [table.0])?;
     }
     Ok(())
 }
@@ -123,8 +141,8 @@ pub(super) fn promote_shadow(db: &Connection, of: &Collection) -> Result<(), Doc
     Table::of(db, of, Line::Shadow)?;
     // By way of numbers that no line has, since a line may not be there twice even for a moment.
     for sql in [
-        "UPDATE collections SET line = line + 2 WHERE module = ?1 AND name = ?2",
-        "UPDATE collections SET line = 3 - line WHERE module = ?1 AND name = ?2",
+        "UPDATE collections SET line = line + 2 WHERE module = ?1 AND name = ?2 AND line < 2",
+        "UPDATE collections SET line = 3 - line WHERE module = ?1 AND name = ?2 AND line < 4",
     ] {
         db.execute(sql, (&of.module, &of.name))?;
     }
@@ -142,10 +160,10 @@ pub(super) fn set_checkpoint(db: &Connection, at: &Checkpoint) -> rusqlite::Resu
     Ok(())
 }
 
-/// Forgets how far a rebuild has come.
-pub(super) fn forget_shadow_checkpoint(db: &Connection, projection: &str) -> rusqlite::Result<()> {
+/// Forgets how far a line has come.
+pub(super) fn forget_checkpoint(db: &Connection, projection: &str, line: Line) -> rusqlite::Result<()> {
     db.prepare_cached("DELETE FROM checkpoints WHERE projection = ?1 AND line = ?2")?
-        .execute((projection, number(Line::Shadow)))?;
+        .execute((projection, number(line)))?;
     Ok(())
 }
 
@@ -156,8 +174,8 @@ pub(super) fn promote_checkpoint(db: &Connection, projection: &str) -> rusqlite:
         (projection, number(Line::Live)),
     )?;
     db.execute(
-        "UPDATE checkpoints SET line = ?2 WHERE projection = ?1",
-        (projection, number(Line::Live)),
+        "UPDATE checkpoints SET line = ?2 WHERE projection = ?1 AND line = ?3",
+        (projection, number(Line::Live), number(Line::Shadow)),
     )?;
     Ok(())
 }
@@ -170,10 +188,10 @@ pub(super) fn checkpoints(db: &Connection, projection: &str) -> Result<Vec<Check
     let rows = statement.query_map([projection], |row| {
         Ok(Checkpoint {
             projection: projection.to_owned(),
-            line: if row.get::<_, u8>(0)? == number(Line::Live) {
-                Line::Live
-            } else {
-                Line::Shadow
+            line: match row.get::<_, u8>(0)? {
+                0 => Line::Live,
+                1 => Line::Shadow,
+                _ => Line::Trial,
             },
             version: row.get(1)?,
             position: row.get::<_, i64>(2)?.unsigned_abs(),
@@ -186,5 +204,7 @@ fn number(line: Line) -> u8 {
     match line {
         Line::Live => 0,
         Line::Shadow => 1,
+        // Beyond the numbers that a promotion uses in between.
+        Line::Trial => 4,
     }
 }

@@ -142,7 +142,7 @@ impl Unit for SqliteUnit {
             collections
                 .iter()
                 .try_for_each(|of| schema::clear_shadow(&self.db, of))?;
-            Ok(schema::forget_shadow_checkpoint(&self.db, projection)?)
+            Ok(schema::forget_checkpoint(&self.db, projection, Line::Shadow)?)
         })
     }
 
@@ -156,6 +156,27 @@ impl Unit for SqliteUnit {
                 .iter()
                 .try_for_each(|of| schema::promote_shadow(&self.db, of))?;
             Ok(schema::promote_checkpoint(&self.db, projection)?)
+        })
+    }
+
+    async fn begin_trial(&mut self, collections: &[Arc<Collection>]) -> Result<(), DocumentError> {
+        blocking::run(|| {
+            collections
+                .iter()
+                .try_for_each(|of| schema::begin_trial(&self.db, of))
+        })
+    }
+
+    async fn end_trial(
+        &mut self,
+        projection: &str,
+        collections: &[Arc<Collection>],
+    ) -> Result<(), DocumentError> {
+        blocking::run(|| {
+            collections
+                .iter()
+                .try_for_each(|of| schema::end_trial(&self.db, of))?;
+            Ok(schema::forget_checkpoint(&self.db, projection, Line::Trial)?)
         })
     }
 

@@ -1,0 +1,126 @@
+//! What requests notice of swaps: 32 connections read and write while a module is upgraded, a broken canary is taken
+//! back, a read model is built anew, and all of it is rolled back. Each phase is held against the one before all of it.
+
+use std::thread;
+use std::time::Duration;
+
+use millwork_tests::artifacts;
+use millwork_tests::client::Client;
+use millwork_tests::poll;
+use serde_json::{Value, json};
+
+use crate::Effort;
+use crate::load::Done;
+use crate::requests::{Requests, Work};
+
+const CONNECTIONS: usize = 32;
+const TENANT: &str = "/admin/v1/tenants/demo";
+
+/// One phase of the load.
+pub(crate) struct Phase {
+    pub(crate) name: &'static str,
+    pub(crate) rate: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
+}
+
+/// Measures. A request that fails ends the bench.
+pub(crate) fn measure(effort: Effort, requests: &Requests) -> Vec<Phase> {
+    for (component, changes) in releases() {
+        let _ = requests.server.publish(changed(component, &changes)).done();
+    }
+    let api = requests.admin();
+    let warm = requests
+        .of(Work::ReadsAndWrites, CONNECTIONS, effort.baseline)
+        .run();
+    requests.settle(&warm);
+    vec![
+        phase("before", effort.swap, requests, || {}),
+        phase("upgrade", effort.swap, requests, || {
+            change(api, &json!({ "version": "1.1.0" }), "completed");
+        }),
+        phase("broken canary", effort.swap, requests, || {
+            let canary = json!({ "percent": 50, "seconds": 600 });
+            let body = json!({ "version": "1.2.9", "skipReplay": true, "canary": canary });
+            change(api, &body, "failed");
+        }),
+        phase("canary and rebuild", effort.swap, requests, || {
+            let canary = json!({ "percent": 20, "seconds": 600, "commands": 500 });
+            change(api, &json!({ "version": "1.1.1", "canary": canary }), "completed");
+        }),
+        phase("rollback", effort.swap, requests, || {
+            let path = format!("{TENANT}/modules/invoicing/rollback");
+            let _ = api.post(&path, &json!({ "version": "1.0.0" })).done();
+        }),
+    ]
+}
+
+/// Components and what is changed in their manifests.
+fn releases() -> [(&'static str, Vec<(&'static str, &'static str)>); 3] {
+    let rebuilt = ("  Invoices:\n    version: 1\n", "  Invoices:\n    version: 2\n");
+    [
+        ("invoicing-1.1.0", Vec::new()),
+        (
+            "invoicing-1.1.0",
+            vec![("version: 1.1.0", "version: 1.1.1"), rebuilt],
+        ),
+        (
+            "invoicing-tax",
+            vec![
+                ("version: 1.2.0", "version: 1.2.9"),
+                ("default: nought", "default: fitful"),
+            ],
+        ),
+    ]
+}
+
+fn changed(component: &str, changes: &[(&str, &str)]) -> Vec<u8> {
+    let wasm = artifacts::test_component(component)
+        .expect("components of the tests; `cargo xtask guest` makes them");
+    artifacts::with_manifest(&wasm, |text| {
+        changes
+            .iter()
+            .fold(text.to_owned(), |text, (from, to)| text.replacen(from, to, 1))
+    })
+}
+
+fn phase(name: &'static str, length: Duration, requests: &Requests, change: impl FnOnce() + Send) -> Phase {
+    let load = requests.of(Work::ReadsAndWrites, CONNECTIONS, length);
+    let done: Done = thread::scope(|scope| {
+        let loaded = scope.spawn(move || load.run());
+        change();
+        loaded.join().expect("every request succeeds")
+    });
+    requests.settle(&done);
+    let us = done.latencies.us();
+    Phase {
+        name,
+        rate: done.rate(),
+        p50_ms: us.median / 1e3,
+        p99_ms: us.p99 / 1e3,
+    }
+}
+
+/// Asks for a change and waits until it has come to this end.
+fn change(api: &Client, body: &Value, end: &str) {
+    let reply = api.put(&format!("{TENANT}/modules/invoicing"), body);
+    let answer = reply.json();
+    let number = answer
+        .get("number")
+        .or(answer.get("swap"))
+        .unwrap_or_else(|| panic!("{}", reply.text()));
+    let path = format!("{TENANT}/swaps/{number}");
+    poll::until("the swap ends", || {
+        let stage = api.get(&path).json().get("stage").cloned().unwrap_or_default();
+        let over = ["completed", "failed", "draining"]
+            .iter()
+            .any(|over| stage == *over);
+        over.then(|| assert!(stage == end || stage == "draining", "{stage}"))
+    });
+}
+
+impl Phase {
+    pub(crate) fn json(&self) -> Value {
+        json!({ "phase": self.name, "connections": CONNECTIONS, "perSecond": self.rate, "p50Ms": self.p50_ms, "p99Ms": self.p99_ms })
+    }
+}

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::bindings::lifecycle::millwork::module::types;
 pub use crate::bindings::lifecycle::millwork::module::types::Origin;
+use crate::json;
 use crate::rejection::Rejection;
 use crate::timestamp::Timestamp;
 use crate::trap::trap;
@@ -248,7 +249,7 @@ pub(crate) fn read<T: DeserializeOwned>(what: &str, json: &str) -> T {
 
 /// Writes what the component made itself, which always can be written.
 pub(crate) fn json_of<T: Serialize + ?Sized>(what: &str, value: &T) -> String {
-    match serde_json::to_string(value) {
+    match json::to_string(value) {
         Ok(json) => json,
         Err(error) => trap(format_args!("{what}: {error}")),
     }

@@ -103,6 +103,7 @@ pub mod testing;
 pub mod timestamp;
 mod trap;
 mod wire;
+mod json;
 
 pub use aggregate::{Aggregate, Context, Decision, NoCommands, Origin, Related};
 #[doc(hidden)]

@@ -13,6 +13,8 @@ use serde::forward_to_deserialize_any;
 use serde::ser::{self, Impossible, SerializeMap, SerializeStruct, SerializeStructVariant, Serializer};
 use serde_json::Error;
 
+use crate::json::Writer;
+
 /// The names an enum answers to, in the order of its declaration; empty for what is no enum.
 pub(crate) fn names<T: DeserializeOwned>() -> &'static [&'static str] {
     let mut names: &'static [&'static str] = &[];
@@ -33,10 +35,9 @@ pub(crate) fn decode<T: DeserializeOwned>(name: &str, data: &str) -> Result<Opti
 
 /// The name of a variant and the text of its fields.
 pub(crate) fn encode<T: Serialize>(value: &T) -> Result<(&'static str, String), Error> {
-    let mut out = Vec::with_capacity(256);
-    let name = value.serialize(Variant(&mut serde_json::Serializer::new(&mut out)))?;
-    let data = String::from_utf8(out).map_err(ser::Error::custom)?;
-    Ok((name, data))
+    let mut writer = Writer::new();
+    let name = value.serialize(Variant(&mut writer))?;
+    Ok((name, writer.into_string()?))
 }
 
 struct NamesOf<'a>(&'a mut &'static [&'static str]);
@@ -140,7 +141,7 @@ impl<'de> VariantAccess<'de> for Fields<'de> {
 }
 
 /// Gives the variant's name, and writes its fields to what it holds.
-struct Variant<'a, 'o>(&'a mut serde_json::Serializer<&'o mut Vec<u8>>);
+struct Variant<'a>(&'a mut Writer);
 
 /// The fields of a struct variant on their way.
 struct OpenVariant<S> {
@@ -175,7 +176,7 @@ macro_rules! refuse {
     };
 }
 
-impl<'a, 'o> Serializer for Variant<'a, 'o> {
+impl<'a> Serializer for Variant<'a> {
     type Ok = &'static str;
     type Error = Error;
     type SerializeSeq = Impossible<&'static str, Error>;
@@ -184,8 +185,7 @@ impl<'a, 'o> Serializer for Variant<'a, 'o> {
     type SerializeTupleVariant = Impossible<&'static str, Error>;
     type SerializeMap = Impossible<&'static str, Error>;
     type SerializeStruct = Impossible<&'static str, Error>;
-    type SerializeStructVariant =
-        OpenVariant<<&'a mut serde_json::Serializer<&'o mut Vec<u8>> as Serializer>::SerializeStruct>;
+    type SerializeStructVariant = OpenVariant<<&'a mut Writer as Serializer>::SerializeStruct>;
 
     fn serialize_unit_variant(
         self,

@@ -104,6 +104,7 @@ pub mod timestamp;
 mod trap;
 mod wire;
 mod json;
+mod text;
 
 pub use aggregate::{Aggregate, Context, Decision, NoCommands, Origin, Related};
 #[doc(hidden)]

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::{Month, OffsetDateTime, UtcOffset};
 
+use crate::text;
 use crate::trap::trap;
 
 /// The last millisecond of the year 9999, where RFC 3339 ends.
 const MILLIS_MAX: u64 = 253_402_300_799_999;
+/// Length of `2026-03-01T00:00:00.000Z`.
+const TEXT_BYTES: usize = 24;
 
 /// Milliseconds since 1970-01-01T00:00:00Z; as text RFC 3339 in UTC with three decimals, which sorts as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,10 +44,35 @@ impl Timestamp {
     }
 
     fn utc(self) -> OffsetDateTime {
-        match OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000) {
-            Ok(time) => time,
-            Err(error) => trap(format_args!("{} ms: {error}", self.0)),
+        let since = time::Duration::milliseconds(self.0.cast_signed());
+        match OffsetDateTime::UNIX_EPOCH.checked_add(since) {
+            Some(time) => time,
+            None => trap(format_args!("{} ms are beyond the year 9999", self.0)),
         }
+    }
+
+    fn text(self) -> String {
+        let time = self.utc();
+        let (hour, minute, second, milli) = time.to_hms_milli();
+        let mut text = Date(time.date()).text();
+        for (before, number, width) in [
+            ('T', hour.into(), 2),
+            (':', minute.into(), 2),
+            (':', second.into(), 2),
+            ('.', milli.into(), 3),
+        ] {
+            text.push(before);
+            push_digits(&mut text, number, width);
+        }
+        text.push('Z');
+        text
+    }
+}
+
+/// Writes a number's last digits. States and events hold many days, and `format!` is a long way to a few digits.
+fn push_digits(text: &mut String, number: u32, width: u32) {
+    for place in (0..width).rev() {
+        text.extend(char::from_digit(number / 10_u32.pow(place) % 10, 10));
     }
 }
 
@@ -71,12 +99,22 @@ impl Date {
     pub fn days_since(self, other: Self) -> i64 {
         (self.0 - other.0).whole_days()
     }
+
+    fn text(self) -> String {
+        let (year, month, day) = self.0.to_calendar_date();
+        let mut text = String::with_capacity(TEXT_BYTES);
+        push_digits(&mut text, year.unsigned_abs(), 4);
+        text.push('-');
+        push_digits(&mut text, u8::from(month).into(), 2);
+        text.push('-');
+        push_digits(&mut text, day.into(), 2);
+        text
+    }
 }
 
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (year, month, day) = self.0.to_calendar_date();
-        write!(f, "{year:04}-{:02}-{day:02}", u8::from(month))
+        f.write_str(&self.text())
     }
 }
 
@@ -84,45 +122,39 @@ impl FromStr for Date {
     type Err = NotADate;
 
     fn from_str(text: &str) -> Result<Self, NotADate> {
-        let mut parts = text.splitn(3, '-');
-        let year = digits(parts.next(), 4)?.parse::<i32>().map_err(|_| NotADate)?;
-        let month = digits(parts.next(), 2)?.parse::<u8>().map_err(|_| NotADate)?;
-        let day = digits(parts.next(), 2)?.parse::<u8>().map_err(|_| NotADate)?;
-        let month = Month::try_from(month).map_err(|_| NotADate)?;
-        time::Date::from_calendar_date(year, month, day)
+        let [y0, y1, y2, y3, b'-', m0, m1, b'-', d0, d1] = text.as_bytes() else {
+            return Err(NotADate);
+        };
+        let month = Month::try_from(number::<u8, 2>([m0, m1])?).map_err(|_| NotADate)?;
+        time::Date::from_calendar_date(number([y0, y1, y2, y3])?, month, number([d0, d1])?)
             .map(Self)
             .map_err(|_| NotADate)
     }
 }
 
-fn digits(part: Option<&str>, width: usize) -> Result<&str, NotADate> {
-    part.filter(|p| p.len() == width && p.bytes().all(|b| b.is_ascii_digit()))
-        .ok_or(NotADate)
+/// The number that decimal digits stand for.
+fn number<T: TryFrom<u32>, const WIDTH: usize>(digits: [&u8; WIDTH]) -> Result<T, NotADate> {
+    let number = digits.into_iter().try_fold(0, |number, byte| {
+        Some(number * 10 + char::from(*byte).to_digit(10)?)
+    });
+    T::try_from(number.ok_or(NotADate)?).map_err(|_| NotADate)
 }
 
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
+        to.serialize_str(&self.text())
     }
 }
 
 impl<'de> Deserialize<'de> for Date {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'_, str>::deserialize(from)?;
-        text.parse().map_err(de::Error::custom)
+        text::read(from, "a day of the form 2026-03-01")
     }
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let t = self.utc();
-        let (year, month, day) = t.to_calendar_date();
-        let (hour, minute, second, milli) = t.to_hms_milli();
-        write!(
-            f,
-            "{year:04}-{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z",
-            u8::from(month)
-        )
+        f.write_str(&self.text())
     }
 }
 
@@ -144,14 +176,13 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.collect_str(self)
+        to.serialize_str(&self.text())
     }
 }
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'_, str>::deserialize(from)?;
-        text.parse().map_err(de::Error::custom)
+        text::read(from, "a time in RFC 3339")
     }
 }
 

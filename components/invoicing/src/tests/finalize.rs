@@ -11,7 +11,7 @@ use crate::invoice::Invoice;
 fn raised(amount: &str) -> AccountEvent {
     AccountEvent::ReceivableRaised {
         invoice_id: "i-1".into(),
-        currency: "EUR".to_owned().try_into().unwrap(),
+        currency: "EUR".parse().unwrap(),
         amount: amount.parse().unwrap(),
     }
 }
@@ -87,7 +87,7 @@ fn the_last_cent_of_a_limit_can_be_used() {
 fn what_is_open_already_counts_and_both_figures_are_told() {
     let open = AccountEvent::ReceivableRaised {
         invoice_id: "i-0".into(),
-        currency: "EUR".to_owned().try_into().unwrap(),
+        currency: "EUR".parse().unwrap(),
         amount: "30.00".parse().unwrap(),
     };
     let refused = testing::given::<Invoice>("i-1", [])

@@ -19,7 +19,7 @@ fn settled(amount: &str) -> AccountEvent {
     AccountEvent::ReceivableSettled {
         invoice_id: "i-1".into(),
         payment_id: format!("p-{amount}"),
-        currency: "EUR".to_owned().try_into().unwrap(),
+        currency: "EUR".parse().unwrap(),
         amount: amount.parse().unwrap(),
     }
 }
@@ -139,7 +139,7 @@ fn payments_are_bounded() {
 fn voiding_releases_what_was_owed() {
     let released = AccountEvent::ReceivableReleased {
         invoice_id: "i-1".into(),
-        currency: "EUR".to_owned().try_into().unwrap(),
+        currency: "EUR".parse().unwrap(),
         amount: "120.00".parse().unwrap(),
     };
     let invoice = finalized().when("VoidInvoice", json!({ "reason": "Wrong client" }));

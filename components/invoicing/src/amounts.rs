@@ -13,24 +13,12 @@ use serde::{Deserialize, Serialize};
 /// 9,999,999,999,999: no amount before tax may be larger, so that products with a rate keep to 28 exact digits.
 pub const AMOUNT_MAX: Decimal = Decimal::from_parts(1_316_134_911, 2_328, 0, false, 0);
 
-/// A line with its amounts.
+/// A line as far as sums and later decisions need it; what it says for people stands in its event.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Line {
     /// Unique within the invoice.
     pub id: String,
-    /// The product, where there is one.
-    #[serde(default)]
-    pub product_id: Option<String>,
-    /// The product's key, for people.
-    #[serde(default)]
-    pub sku: Option<String>,
-    /// What is sold.
-    pub description: String,
-    /// How many.
-    pub quantity: Decimal,
-    /// Before tax; may have more digits than the currency.
-    pub unit_price: Decimal,
     /// In percent.
     pub tax_rate: Decimal,
     /// The amount off; the invoice's own discount is not in it.

@@ -3,7 +3,7 @@
 use millwork_sdk::money::{Currency, Decimal};
 use millwork_sdk::timestamp::{Date, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::amounts::{Discount, Line, Rounding, Tax};
 
@@ -23,7 +23,7 @@ pub enum Event {
         rounding: Rounding,
     },
     /// A line was added, with its amounts.
-    LineItemAdded(Line),
+    LineItemAdded(LineItem),
     /// A line was taken away.
     LineItemRemoved {
         /// Which one.
@@ -56,6 +56,58 @@ pub enum Event {
         #[serde(default)]
         reason: Option<String>,
     },
+}
+
+/// A line with its amounts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LineItem {
+    /// Unique within the invoice.
+    pub id: String,
+    /// The product, where there is one.
+    #[serde(default)]
+    pub product_id: Option<String>,
+    /// The product's key, for people.
+    #[serde(default)]
+    pub sku: Option<String>,
+    /// What is sold.
+    pub description: String,
+    /// How many.
+    pub quantity: Decimal,
+    /// Before tax; may have more digits than the currency.
+    pub unit_price: Decimal,
+    /// In percent.
+    pub tax_rate: Decimal,
+    /// The amount off; the invoice's own discount is not in it.
+    pub discount: Decimal,
+    /// How the discount was given, when as a percentage.
+    #[serde(default)]
+    pub discount_percent: Option<Decimal>,
+    /// After the discount, before tax.
+    pub total: Decimal,
+}
+
+impl LineItem {
+    /// What sums and later decisions need of it.
+    #[must_use]
+    pub fn line(&self) -> Line {
+        Line {
+            id: self.id.clone(),
+            tax_rate: self.tax_rate,
+            discount: self.discount,
+            discount_percent: self.discount_percent,
+            total: self.total,
+        }
+    }
+
+    /// See [`Line::set_discount`].
+    pub fn set_discount(&mut self, discount: Discount, amount: Decimal) {
+        let mut line = self.line();
+        line.set_discount(discount, amount);
+        self.discount = line.discount;
+        self.discount_percent = line.discount_percent;
+        self.total = line.total;
+    }
 }
 
 /// All that an invoice says beside its lines, frozen.
@@ -93,8 +145,8 @@ pub struct InvoiceFinalized {
 pub struct BillTo {
     /// Name.
     pub name: String,
-    /// Billing address, as the client module gave it.
-    pub address: Option<Value>,
+    /// Billing address, as the client module gave it; nothing here looks into it.
+    pub address: Option<Box<RawValue>>,
 }
 
 /// Money received, and what is left to pay.

@@ -10,7 +10,7 @@ mod open;
 use millwork_sdk::money::{Currency, Decimal};
 use millwork_sdk::{Aggregate, Context, Decision, Rejection};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::amounts::{Discount, Line, Rounding};
 use crate::command::Command;
@@ -96,7 +96,7 @@ struct Client {
     #[serde(default)]
     credit_limit: Option<Decimal>,
     #[serde(default)]
-    billing_address: Option<Value>,
+    billing_address: Option<Box<RawValue>>,
 }
 
 impl Client {
@@ -160,7 +160,7 @@ impl Aggregate for Invoice {
                 self.currency = Some(currency);
                 self.rounding = rounding;
             }
-            Event::LineItemAdded(line) => self.lines.push(line),
+            Event::LineItemAdded(item) => self.lines.push(item.line()),
             Event::LineItemRemoved { line_id } => self.lines.retain(|line| line.id != line_id),
             Event::DiscountApplied {
                 line_id: None,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::amounts::{self, Discount, Line, Rounding, Tax, Totals};
-use crate::event::{BillTo, Event, InvoiceFinalized, PaymentRecorded};
+use crate::event::{BillTo, Event, InvoiceFinalized, LineItem, PaymentRecorded};
 use crate::invoice::Status;
 
 /// Where the documents are.
@@ -28,7 +28,7 @@ struct Document {
     client_name: String,
     bill_to: Option<BillTo>,
     status: Status,
-    line_items: Vec<Line>,
+    line_items: Vec<LineItem>,
     discount: Option<Discount>,
     rounding: Rounding,
     subtotal: Decimal,
@@ -160,8 +160,8 @@ impl Document {
         match event {
             // It starts a document and never comes second.
             Event::InvoiceCreated { .. } => {}
-            Event::LineItemAdded(line) => {
-                self.line_items.push(line);
+            Event::LineItemAdded(item) => {
+                self.line_items.push(item);
                 self.sum_up();
             }
             Event::LineItemRemoved { line_id } => {
@@ -197,7 +197,8 @@ impl Document {
 
     /// Decisions keep every draft such that it can be summed up; one that cannot keeps the last sums.
     fn sum_up(&mut self) {
-        if let Ok(totals) = amounts::totals(&self.line_items, self.discount, self.currency, self.rounding) {
+        let lines: Vec<Line> = self.line_items.iter().map(LineItem::line).collect();
+        if let Ok(totals) = amounts::totals(&lines, self.discount, self.currency, self.rounding) {
             self.set_totals(totals);
         }
     }

@@ -8,7 +8,7 @@ use super::{Client, Config, Invoice, Status};
 use crate::account::ReceivablesAccount;
 use crate::amounts::{self, AMOUNT_MAX, Discount, DiscountError, Line, Totals};
 use crate::command::NewLine;
-use crate::event::{AccountEvent, BillTo, Event, InvoiceFinalized};
+use crate::event::{AccountEvent, BillTo, Event, InvoiceFinalized, LineItem};
 
 /// Most lines of an invoice, so that its state stays small enough to pass with every command.
 const LINES_MAX: usize = 500;
@@ -57,9 +57,9 @@ impl Invoice {
             let message = format!("An invoice has at most {LINES_MAX} lines.");
             return Err(Rejection::conflict("too-many-lines", message));
         }
-        let line = line(new, ctx.fresh_id(0), currency)?;
-        self.check_net(amounts::net(&self.lines, currency) + line.total, currency)?;
-        Ok(Event::LineItemAdded(line).into())
+        let item = line_item(new, ctx.fresh_id(0), currency)?;
+        self.check_net(amounts::net(&self.lines, currency) + item.total, currency)?;
+        Ok(Event::LineItemAdded(item).into())
     }
 
     pub(super) fn remove_line(&self, id: &str, currency: Currency) -> Result<Decision<Event>, Rejection> {
@@ -184,7 +184,7 @@ impl Line {
     }
 }
 
-fn line(new: NewLine, id: &str, currency: Currency) -> Result<Line, Rejection> {
+fn line_item(new: NewLine, id: &str, currency: Currency) -> Result<LineItem, Rejection> {
     let mut violations = Violations::default();
     if new.quantity <= Decimal::ZERO {
         violations.add(
@@ -208,7 +208,7 @@ fn line(new: NewLine, id: &str, currency: Currency) -> Result<Line, Rejection> {
         let message = format!("A line comes to at most {AMOUNT_MAX} {currency}.");
         return Err(Rejection::invalid("/unitPrice", "amount-too-large", message));
     };
-    let mut line = Line {
+    let mut item = LineItem {
         id: id.to_owned(),
         product_id: new.product_id,
         sku: new.sku,
@@ -224,9 +224,9 @@ fn line(new: NewLine, id: &str, currency: Currency) -> Result<Line, Rejection> {
         let off = discount
             .of(gross, currency)
             .map_err(|e| refused(e, "/discount", discount, currency))?;
-        line.set_discount(discount, off);
+        item.set_discount(discount, off);
     }
-    Ok(line)
+    Ok(item)
 }
 
 /// An amount with all the digits of its currency, so that equal discounts look equal.

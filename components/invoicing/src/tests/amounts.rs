@@ -16,11 +16,6 @@ fn currency(code: &str) -> Currency {
 fn line(quantity: Decimal, unit_price: Decimal, tax_rate: Decimal, currency: Currency) -> Line {
     Line {
         id: "l".into(),
-        product_id: None,
-        sku: None,
-        description: "Work".into(),
-        quantity,
-        unit_price,
         tax_rate,
         discount: currency.zero(),
         discount_percent: None,

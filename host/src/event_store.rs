@@ -273,6 +273,10 @@ pub trait EventStore: Send + Sync + 'static {
     /// Keeps a snapshot when there is time for it.
     fn keep_snapshot(&self, tenant: &TenantId, of: &Subject, snapshot: Snapshot);
 
+    /// Forgets, after all that is queued, the snapshots of a module's aggregates: a release made them whose states are not
+    /// to be gone on from. Only time is lost.
+    fn forget_snapshots(&self, tenant: &TenantId, module: &str);
+
     /// Events of a tenant at positions above `after`, in order, at most `limit`.
     ///
     /// # Errors

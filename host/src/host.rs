@@ -236,7 +236,10 @@ impl Host {
             slow_calls_max,
         );
         let tenant = Arc::new(tenant);
-        self.resume_rebuilds(&tenant).await?;
+        if let Err(error) = self.resume_rebuilds(&tenant).await {
+            // What there is of it goes on being read; the next start tries again.
+            tracing::error!(tenant = %id, %error, "a read model could not be built anew");
+        }
         let projector = Arc::clone(&self.projector).run(Arc::clone(&tenant), self.stop.subscribe());
         self.spawn(projector).await;
         self.resume_swaps(&tenant).await?;

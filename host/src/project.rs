@@ -259,8 +259,9 @@ impl Projector {
             return Ok(false);
         };
         let wrote = self.apply(step, events, end, saved).await?;
-        step.tenant.progress.set(&key, end, wrote.then_some(end));
+        // Before anybody who waits for it goes on, and looks.
         self.report_lag(step, end).await;
+        step.tenant.progress.set(&key, end, wrote.then_some(end));
         Ok(true)
     }
 

@@ -239,7 +239,8 @@ impl Catalog {
             .iter()
             .max_by_key(|listed| {
                 let version = &listed.summary.version;
-                (listed.yanked.is_none(), version.pre.is_empty(), version)
+                let trusted = self.trust.check_summary(&listed.summary).is_ok();
+                (trusted, listed.yanked.is_none(), version.pre.is_empty(), version)
             })
             .ok_or_else(|| no_release(name, "in any version"))?;
         let version = &newest.summary.version;

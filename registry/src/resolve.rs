@@ -21,6 +21,7 @@ use crate::Error;
 use crate::generation::Generation;
 use crate::id::Digest;
 use crate::manifest::{Manifest, Permission};
+use crate::release::Summary;
 
 /// What a tenant wants to be different.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,25 +85,34 @@ pub struct Offer {
     pub reads: Vec<(String, String)>,
     /// Whether it was withdrawn: nobody gets it anew, and who has it keeps it.
     pub yanked: bool,
+    /// Whether its file is damaged, so that nobody knows its views: those who run with it are left alone.
+    pub unreadable: bool,
 }
 
 impl Offer {
     /// A release as its manifest describes it, not withdrawn.
     #[must_use]
     pub fn of(manifest: &Manifest, digest: Digest) -> Self {
-        let reads = manifest
-            .permissions
-            .iter()
-            .filter_map(|permission| match permission {
-                Permission::View(view) => Some((view.module.clone(), view.name.clone())),
-                _ => None,
-            });
         Self {
             digest,
             dependencies: manifest.dependencies.clone(),
             views: manifest.views.keys().cloned().collect(),
-            reads: reads.collect(),
+            reads: reads(&manifest.permissions),
             yanked: false,
+            unreadable: false,
+        }
+    }
+
+    /// A release of which only the record can be read.
+    #[must_use]
+    pub fn unreadable(summary: &Summary) -> Self {
+        Self {
+            digest: summary.digest.clone(),
+            dependencies: summary.dependencies.clone(),
+            views: BTreeSet::new(),
+            reads: reads(&summary.permissions),
+            yanked: false,
+            unreadable: true,
         }
     }
 
@@ -112,7 +122,7 @@ impl Offer {
             .dependencies
             .get(name)
             .is_none_or(|wanted| wanted.matches(version));
-        fits && self.views_of(name).all(|view| other.views.contains(view))
+        fits && (other.unreadable || self.views_of(name).all(|view| other.views.contains(view)))
     }
 
     fn views_of(&self, name: &str) -> impl Iterator<Item = &str> {
@@ -121,6 +131,15 @@ impl Offer {
             .filter(move |(module, _)| module == name)
             .map(|(_, view)| view.as_str())
     }
+}
+
+/// The views of other modules that permissions name: module and view.
+fn reads(permissions: &[Permission]) -> Vec<(String, String)> {
+    let views = permissions.iter().filter_map(|permission| match permission {
+        Permission::View(view) => Some((view.module.clone(), view.name.clone())),
+        _ => None,
+    });
+    views.collect()
 }
 
 /// What a tenant would run.

@@ -76,6 +76,9 @@ pub enum Step {
         warnings: Vec<String>,
         /// Whether the releases that served before cannot read what the candidates write.
         one_way: bool,
+        /// Whether that, and what the policies bar, lets the swap go on. One that may not is verified again should it be
+        /// taken up after a crash, and never goes on from here.
+        passed: bool,
     },
     /// The candidates said that they are ready to serve.
     Activated,
@@ -223,7 +226,7 @@ pub struct Swap {
     pub wider: Vec<Difference>,
     /// Whether the tenant has agreed, where it had to.
     pub consented: bool,
-    /// Whether the candidates were verified.
+    /// Whether the candidates were verified and may go on.
     pub verified: bool,
     /// `<module>.<Projection>` of each read model that stands ready in shadow.
     pub rebuilt: Vec<String>,
@@ -274,8 +277,8 @@ impl Swap {
                 self.wider.clone_from(wider);
             }
             Step::Consented { .. } => self.consented = true,
-            Step::Verified { one_way, .. } => {
-                self.verified = true;
+            Step::Verified { one_way, passed, .. } => {
+                self.verified = *passed;
                 self.one_way = *one_way;
             }
             Step::Rebuilt { projections } => self.rebuilt.clone_from(projections),
@@ -301,7 +304,8 @@ impl Swap {
             (Resolving, Step::Resolved { .. }) => Some(Verifying),
             (Verifying, Step::ConsentAsked) if !agreed => Some(AwaitingConsent),
             (AwaitingConsent, Step::Consented { .. }) => Some(Verifying),
-            (Verifying, Step::Verified { .. }) if agreed => Some(Activating),
+            (Verifying, Step::Verified { passed: true, .. }) if agreed => Some(Activating),
+            (Verifying, Step::Verified { passed: false, .. }) if agreed => Some(Verifying),
             (Activating, Step::Activated) => Some(Rebuilding),
             (Rebuilding, Step::Rebuilt { .. }) => Some(Ready),
             (Ready, Step::CanaryStarted { .. }) if !self.one_way => Some(Canary),

@@ -41,7 +41,7 @@ fn an_upgrade_that_wants_more_is_agreed_to_by_the_tenant() {
         &["module", "upgrade", "invoicing"],
         &[
             "invoicing 1.0.0 -> 1.1.0 waits for the tenant's consent",
-            "+ invoicing 1.1.0 send data to the server api.example.com",
+            "invoicing 1.1.0 may send data to the server api.example.com",
         ],
     );
     let number = last_swap(&shell);

@@ -8,7 +8,9 @@ use millwork_tests::server::Server;
 use serde_json::{Value, json};
 
 use crate::books::{self, all, finalize, seen};
-use crate::swaps::{INVOICING, STATUSES, TENANT, host_with_an_invoice, release, serving, swap, tell};
+use crate::swaps::{
+    INVOICING, STATUSES, TENANT, host_with_an_invoice, mischievous, release, serving, swap, tell,
+};
 
 /// What a tenant must have, whatever happened: all invoices, and nothing half.
 fn whole(api: &Client, invoices: usize) -> String {
@@ -163,6 +165,35 @@ fn a_power_loss_at_any_step_resumes_or_rolls_back_and_leaves_nothing_half() {
         "after:flipping",
     ];
     assert_eq!(ends["1.0.0"], undone);
+}
+
+#[test]
+fn a_power_loss_does_not_let_through_what_was_found_wanting() {
+    let (mut server, api, _) = host_with_an_invoice();
+    let _ = server.publish(mischievous("1.2.0", "nought")).done();
+    for at in ["after:verified", "before:failed"] {
+        server.crash_at(at);
+        drop(
+            server
+                .admin()
+                .ask("PUT", INVOICING)
+                .json(&json!({ "version": "1.2.0" }))
+                .try_send(),
+        );
+        server.ended();
+        server.run();
+        let api = server.admin();
+        let last = api.get(&format!("{TENANT}/swaps")).done()["swaps"][0].clone();
+        let last = settle(&api, &last["number"]);
+        let end = last["history"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            (&last["stage"], &end["code"]),
+            (&json!("failed"), &json!("replay-diverges")),
+            "{at}"
+        );
+        assert_eq!(serving(&api), "1.0.0");
+    }
+    drop(api);
 }
 
 /// Brings a swap that a crash has interrupted to its end.

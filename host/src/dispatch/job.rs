@@ -42,7 +42,9 @@ pub(super) struct Job {
     data_text: String,
     expected_version: Option<u64>,
     ids: Vec<String>,
-    /// What must agree with the decision, when this command tries a candidate.
+    /// Whether it tries a candidate.
+    pub(super) on_trial: bool,
+    /// What must agree with the decision then.
     pub(super) rival: Option<Rival>,
     /// How long the last decision took, in microseconds.
     decided_us: AtomicU64,
@@ -100,6 +102,7 @@ impl Job {
             data_text,
             expected_version: request.expected_version,
             ids,
+            on_trial: false,
             rival: None,
             decided_us: AtomicU64::new(0),
         })
@@ -132,6 +135,7 @@ impl Job {
             data_text: self.data_text.clone(),
             expected_version: self.expected_version,
             ids: (0..plan.command.ids).map(|_| fresh_id()).collect(),
+            on_trial: true,
             rival,
             decided_us: AtomicU64::new(0),
         }))

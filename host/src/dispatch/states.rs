@@ -222,6 +222,10 @@ impl States {
 
     /// Keeps snapshots of aggregates that an append has brought far since their last.
     pub(super) fn snapshot(&self, tenant: &Tenant, job: &Job, outcome: &Outcome) {
+        // A candidate's states must not outlive its canary.
+        if job.on_trial {
+            return;
+        }
         for (subject, version, state) in &outcome.states {
             let recorded = outcome.events_of(subject);
             if version / self.snapshot_every > (version - recorded) / self.snapshot_every {

@@ -11,7 +11,7 @@ use crate::engine::CallError;
 use crate::engine::component::{Asked, Verdict};
 use crate::error::Error;
 use crate::replay;
-use crate::tenant::pulse::{Pulse, Side};
+use crate::tenant::pulse::Side;
 use crate::tenant::{Canary, Module, Tenant};
 
 /// The release that serves, asked for a second opinion on what its candidate decides.
@@ -36,19 +36,39 @@ impl Dispatcher {
             return done;
         };
         let rival = Rival::of(&job.module, candidate, &job.target.aggregate, &canary.policy);
-        let Some(trial) = job.on(candidate, rival)? else {
-            return self.run(tenant, &job).await;
+        let trial = match job.on(candidate, rival) {
+            Ok(None) => return self.run(tenant, &job).await,
+            Ok(Some(trial)) => trial,
+            Err(error) => return self.run_instead(tenant, canary, &job, &error).await,
         };
         let done = self.run(tenant, &trial).await;
-        let failed = done
-            .as_ref()
-            .err()
-            .is_some_and(|error| is_fault(&canary.pulse, &trial, error));
-        note(&canary.pulse.candidate, &trial, &done);
+        match &done {
+            Err(error) if is_suspect(error) => return self.run_instead(tenant, canary, &job, error).await,
+            done => note(&canary.pulse.candidate, &trial, done),
+        }
         canary.pulse.beat.notify_one();
-        if failed {
-            metrics::counter!("millwork_canary_retries_total").increment(1);
-            return self.run(tenant, &job).await;
+        done
+    }
+
+    /// Executes a command that the candidate failed at on the release that serves. Only where that does better is the
+    /// candidate to blame: some commands are nobody's.
+    async fn run_instead(
+        &self,
+        tenant: &Arc<Tenant>,
+        canary: &Canary,
+        job: &Job,
+        error: &Error,
+    ) -> Result<Executed, Error> {
+        metrics::counter!("millwork_canary_retries_total").increment(1);
+        let done = self.run(tenant, job).await;
+        if matches!(done, Ok(_) | Err(Error::Rejected(_))) {
+            let told = format!("{} of {}: {error}", job.name, job.target.id);
+            canary.pulse.candidate.accepted(job.decided_in());
+            match error {
+                Error::Diverges(told) => canary.pulse.divergence(told.clone()),
+                _ => canary.pulse.fault(told),
+            }
+            canary.pulse.beat.notify_one();
         }
         done
     }
@@ -98,28 +118,21 @@ impl Rival {
     }
 }
 
-/// Whether the candidate is to blame; if so, the pulse has it.
-fn is_fault(pulse: &Pulse, trial: &Job, error: &Error) -> bool {
+/// Whether the serving release could do better. Among these are facts and views that only the candidate's read models or
+/// other candidates would have.
+fn is_suspect(error: &Error) -> bool {
     match error {
-        Error::Diverges(told) => pulse.divergence(told.clone()),
-        Error::Component {
-            source: CallError::Unavailable(_),
-            ..
-        } => return false,
-        Error::Component { .. } | Error::Contract { .. } | Error::Quarantined { .. } => {
-            pulse.fault(format!("{} of {}: {error}", trial.name, trial.target.id));
-        }
-        _ => return false,
+        Error::Component { source, .. } => !matches!(source, CallError::Unavailable(_)),
+        Error::Diverges(_) | Error::Contract { .. } | Error::Quarantined { .. } => true,
+        Error::NotFound { .. } | Error::Malformed(_) | Error::ModuleBroken(_) => true,
+        _ => false,
     }
-    true
 }
 
 fn note(side: &Side, job: &Job, done: &Result<Executed, Error>) {
     match done {
         Ok(executed) if executed.replayed => {}
-        Ok(_) | Err(Error::Diverges(_) | Error::Component { .. } | Error::Contract { .. }) => {
-            side.accepted(job.decided_in());
-        }
+        Ok(_) => side.accepted(job.decided_in()),
         Err(Error::Rejected(_)) => side.rejected(job.decided_in()),
         Err(_) => {}
     }

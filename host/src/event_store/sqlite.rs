@@ -215,6 +215,13 @@ impl EventStore for SqliteEvents {
         });
     }
 
+    fn forget_snapshots(&self, tenant: &TenantId, module: &str) {
+        self.offer(Request::ForgetSnapshots {
+            tenant: tenant.clone(),
+            module: module.to_owned(),
+        });
+    }
+
     async fn feed(
         &self,
         tenant: &TenantId,

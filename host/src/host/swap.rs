@@ -142,7 +142,7 @@ impl Host {
     async fn begin(self: &Arc<Self>, tenant: &Arc<Tenant>, request: Request) -> Result<Begun, Error> {
         let turn = self.turn(tenant).await?;
         let before = blocking::run(|| self.generations.load(&tenant.id))?;
-        let planned = blocking::run(|| plan::plan(self, &before, &request))?;
+        let planned = blocking::run(|| plan::plan(self, tenant, &before, &request))?;
         let Some(planned) = planned else {
             let serving = before.installations.get(&request.module);
             let version = serving.map(|serving| serving.version.clone());

@@ -2,14 +2,17 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::HeaderMap;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT};
 use bytes::{Bytes, BytesMut};
-use hyper::body::Body as _;
+use hyper::body::{Body as _, Frame, SizeHint};
 use serde_json::{Map, Value};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::exchange::Exchange;
@@ -26,6 +29,57 @@ const DISCARDED_BYTES_MAX: usize = 32 << 20;
 const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 /// A client that sends nothing for so long waits for the answer.
 const DISCARD_PAUSE_MAX: Duration = Duration::from_millis(250);
+
+/// A request whose body is read on, within bounds, when its handler answers without having read it: the connection can
+/// then serve the next request, and the answer is not lost.
+pub(super) fn read_to_the_end(request: Request) -> Request {
+    // Who waits for leave to send is not given it.
+    if request.body().is_end_stream() || request.headers().contains_key(EXPECT) {
+        return request;
+    }
+    request.map(|body| Body::new(Unread(Some(body))))
+}
+
+/// What is left of a body; nothing once its end was seen.
+struct Unread(Option<Body>);
+
+impl hyper::body::Body for Unread {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(body) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(body).poll_frame(context));
+        if !matches!(frame, Some(Ok(_))) {
+            self.0 = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), hyper::body::Body::size_hint)
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        let left = self.0.take().filter(|body| !body.is_end_stream());
+        if let (Some(body), Ok(runtime)) = (left, Handle::try_current()) {
+            runtime.spawn(discard(body));
+        }
+    }
+}
 
 /// A whole body of at most `limit` bytes.
 pub(super) async fn receive(

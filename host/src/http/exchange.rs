@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use metrics::SharedString;
 
 use super::App;
+use super::body;
 use super::problem::Problem;
 use crate::event_store::Origin;
 use crate::tenant::Tenant;
@@ -147,7 +148,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let matched = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(Arc::clone(&exchange));
     let limit = app.host.config().http.request_timeout;
-    let response = match tokio::time::timeout(limit, next.run(request)).await {
+    let response = match tokio::time::timeout(limit, next.run(body::read_to_the_end(request))).await {
         Ok(response) => response,
         Err(_) => exchange.timed_out().into_response(),
     };

@@ -22,7 +22,7 @@ impl Catalog {
     /// chooses from. Names that are not published are absent; what is no longer trusted counts as withdrawn.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::Damaged`] when a record is; [`Error::Io`].
     pub fn offers<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Offers, Error> {
         let mut open: BTreeSet<String> = names.into_iter().map(ToOwned::to_owned).collect();
         let mut offers = Offers::new();
@@ -32,9 +32,14 @@ impl Catalog {
             }
             let mut versions = BTreeMap::new();
             for summary in self.published(&name)? {
-                let mut offer = self.offer(&summary)?;
+                let mut offer = match self.offer(&summary) {
+                    // A damaged file must not bar changes of other modules, nor the way to another version of this one.
+                    Err(Error::Damaged { .. }) => Offer::unreadable(&summary),
+                    offer => offer?,
+                };
                 let refused = self.trust.check_summary(&summary).is_err();
-                offer.yanked = refused || self.yanked(&summary.name, &summary.version)?.is_some();
+                offer.yanked =
+                    refused || offer.unreadable || self.yanked(&summary.name, &summary.version)?.is_some();
                 open.extend(offer.dependencies.keys().cloned());
                 versions.insert(summary.version, offer);
             }

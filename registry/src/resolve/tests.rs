@@ -37,6 +37,7 @@ fn offers(text: &str) -> Offers {
             views: Default::default(),
             reads: Vec::new(),
             yanked: false,
+            unreadable: false,
         };
         for part in rest.split(';').map(str::trim).filter(|part| !part.is_empty()) {
             if let Some(view) = part.strip_prefix("has ") {

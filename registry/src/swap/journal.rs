@@ -81,25 +81,32 @@ impl Swaps {
         parse(tenant, number, &bytes).map_err(|detail| files::damaged(&path, detail))
     }
 
-    /// The last swaps of a tenant, newest first.
+    /// The last swaps of a tenant, newest first; those whose journal is damaged are left out.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::Io`].
     pub fn last(&self, tenant: &TenantId, count_max: usize) -> Result<Vec<Swap>, Error> {
         let numbers = self.numbers(tenant)?;
         let newest = numbers.iter().rev().take(count_max);
-        newest.map(|number| self.load(tenant, *number)).collect()
+        let readable = newest
+            .map(|number| self.load(tenant, *number))
+            .filter(is_not_damaged);
+        readable.collect()
     }
 
     /// The swaps of a tenant that a crash or a stop has interrupted, oldest first; their journals end with a whole line
-    /// afterwards.
+    /// afterwards. One whose journal is damaged is left alone: what the tenant runs stands elsewhere.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::Io`].
     pub fn interrupted(&self, tenant: &TenantId) -> Result<Vec<Swap>, Error> {
         let mut open = Vec::new();
-        for number in self.numbers(tenant)? {
-            let swap = self.load(tenant, number)?;
+        let swaps = self
+            .numbers(tenant)?
+            .into_iter()
+            .map(|number| self.load(tenant, number));
+        for swap in swaps.filter(is_not_damaged) {
+            let swap = swap?;
             if !swap.stage.is_over() {
                 self.cut(&swap)?;
                 open.push(swap);
@@ -136,6 +143,10 @@ impl Swaps {
     fn path(&self, tenant: &TenantId, number: u64) -> PathBuf {
         self.folder(tenant).join(format!("{number}.jsonl"))
     }
+}
+
+fn is_not_damaged(swap: &Result<Swap, Error>) -> bool {
+    !matches!(swap, Err(Error::Damaged { .. }))
 }
 
 fn line(entry: &Entry) -> Result<Vec<u8>, Error> {

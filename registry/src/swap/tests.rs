@@ -64,6 +64,7 @@ fn verified() -> Step {
         reports: Vec::new(),
         warnings: Vec::new(),
         one_way: false,
+        passed: true,
     }
 }
 
@@ -72,6 +73,16 @@ fn verified_one_way() -> Step {
         reports: Vec::new(),
         warnings: Vec::new(),
         one_way: true,
+        passed: true,
+    }
+}
+
+fn found_wanting() -> Step {
+    Step::Verified {
+        reports: Vec::new(),
+        warnings: Vec::new(),
+        one_way: false,
+        passed: false,
     }
 }
 
@@ -143,6 +154,14 @@ fn nothing_serves_without_the_consent_that_it_needs() {
 }
 
 #[test]
+fn what_was_verified_and_found_wanting_goes_nowhere() {
+    let mut swap = fold(&[resolved(Vec::new()), found_wanting()]);
+    assert_eq!((swap.stage, swap.verified), (Stage::Verifying, false));
+    assert!(swap.apply(entry(Step::Activated)).is_err());
+    swap.apply(entry(verified())).unwrap();
+}
+
+#[test]
 fn a_one_way_swap_has_no_canary() {
     let mut swap = fold(&[
         resolved(Vec::new()),
@@ -202,6 +221,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     let others = [
         Step::Cancelled { by: by_ada() },
         verified_one_way(),
+        found_wanting(),
         resolved(Vec::new()),
         failed,
         Step::Requested {

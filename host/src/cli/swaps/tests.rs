@@ -24,7 +24,7 @@ fn view(stage: &str, last: &Value) -> Value {
         ],
         "wider": [{
             "module": "client", "version": "1.1.0", "from": "1.0.0", "dropped": [],
-            "new": [{ "permission": "http:outbound", "words": "sends data to any server on the internet" }],
+            "new": [{ "permission": "http:outbound", "words": "send data to any server on the internet" }],
         }],
         "generation": 4,
         "history": [{ "atMs": 1_790_000_000_123_u64, "step": "requested" }, last],
@@ -35,7 +35,7 @@ fn view(stage: &str, last: &Value) -> Value {
 fn who_waits_for_consent_learns_for_what_and_how() {
     let told = waiting(&view("awaiting-consent", &json!({})), &place());
     let expected = "swap 7: tax 2.0.0, client 1.0.0 -> 1.1.0 waits for the tenant's consent\n  \
-         + client 1.1.0 sends data to any server on the internet\n\
+         client 1.1.0 may send data to any server on the internet\n\
          to agree, as an admin of the tenant: millwork swap consent 7 --tenant acme\n\
          to take it back: millwork swap cancel 7 --tenant acme";
     assert_eq!(told, expected);

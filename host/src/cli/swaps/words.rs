@@ -106,13 +106,13 @@ fn pulse(view: &Value) -> String {
 /// What a module would be allowed that it is not, and no longer what it is.
 pub(super) fn difference(difference: &Value) -> Vec<String> {
     let module = format!("{} {}", text(difference, "module"), text(difference, "version"));
-    let words = |key: &str, sign: &str| -> Vec<String> {
+    let words = |key: &str, may: &str| -> Vec<String> {
         items(difference, key)
             .iter()
-            .map(|told| format!("  {sign} {module} {}", text(told, "words")))
+            .map(|told| format!("  {module} {may} {}", text(told, "words")))
             .collect()
     };
-    [words("new", "+"), words("dropped", "- no longer:")].concat()
+    [words("new", "may"), words("dropped", "may no longer")].concat()
 }
 
 /// What somebody can type now.

@@ -221,6 +221,21 @@ pub(super) fn snapshot(
     Ok(())
 }
 
+/// Forgets the snapshots of a module's aggregates.
+pub(super) fn forget_snapshots(
+    db: &Connection,
+    tenants: &mut Tenants,
+    tenant: &TenantId,
+    module: &str,
+) -> rusqlite::Result<()> {
+    let key = tenants.get(db, tenant)?.key;
+    db.prepare_cached(
+        "DELETE FROM snapshots WHERE stream IN (SELECT stream FROM streams WHERE tenant = ?1 AND module = ?2)",
+    )?
+    .execute((key.0, module))
+    .map(drop)
+}
+
 fn to_json(origin: &Origin) -> rusqlite::Result<String> {
     serde_json::to_string(origin).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
 }

@@ -34,6 +34,13 @@ pub(super) enum Request {
         rejection: String,
     },
     /// Nobody waits for it.
+    ForgetSnapshots {
+        /// Whose.
+        tenant: TenantId,
+        /// Of which module.
+        module: String,
+    },
+    /// Nobody waits for it.
     Snapshot {
         /// Whose.
         tenant: TenantId,
@@ -216,6 +223,9 @@ impl Writer {
             Request::Snapshot { tenant, of, snapshot } => {
                 rows::snapshot(&self.db, &mut self.tenants, tenant, of, snapshot).map(|()| None)
             }
+            Request::ForgetSnapshots { tenant, module } => {
+                rows::forget_snapshots(&self.db, &mut self.tenants, tenant, module).map(|()| None)
+            }
             Request::Close => Ok(None),
         }
     }
@@ -245,7 +255,7 @@ fn failed(request: &Request, error: &rusqlite::Error) -> Option<Outcome> {
     tracing::error!(%error, "the event store could not write");
     match request {
         Request::Append { .. } => Some(Err(AppendError::Store(StoreError::Failed(error.to_string())))),
-        Request::Rejection { .. } | Request::Snapshot { .. } => {
+        Request::Rejection { .. } | Request::Snapshot { .. } | Request::ForgetSnapshots { .. } => {
             metrics::counter!("millwork_event_store_dropped_total", "why" => "failed").increment(1);
             None
         }

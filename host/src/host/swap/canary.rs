@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millwork_registry::swap::{CanaryPlan, Step, Swap};
+use millwork_registry::swap::{CanaryPlan, Step};
 use tokio::time::Instant;
 
 use super::drive::Drive;
@@ -13,10 +13,12 @@ use crate::error::Error;
 use crate::tenant::Canary;
 
 /// A canary needs a release that serves already and another one beside it.
-pub(super) fn has_what_to_try(swap: &Swap) -> bool {
-    swap.changes
-        .iter()
-        .any(|change| change.from.is_some() && change.to.is_some())
+pub(super) fn has_what_to_try(drive: &Drive) -> bool {
+    let serving = drive.tenant.generation();
+    drive
+        .candidates
+        .keys()
+        .any(|name| serving.modules.contains_key(name))
 }
 
 /// Runs the canary to its end.
@@ -63,10 +65,14 @@ async fn watch(drive: &Drive, canary: &Canary, plan: &CanaryPlan) -> Result<Opti
         Wish::Promote { by } => Some(by.clone()),
         _ => None,
     };
+    let mut ended = None;
     loop {
         let reading = canary.pulse.read();
         if let Some(why) = reading.verdict(plan.slower_max, plan.rejections_more_max) {
             return Err(Error::CanaryFailed(why));
+        }
+        if let Some(by) = ended {
+            return Ok(by);
         }
         if plan
             .commands
@@ -76,8 +82,9 @@ async fn watch(drive: &Drive, canary: &Canary, plan: &CanaryPlan) -> Result<Opti
         }
         tokio::select! {
             () = canary.pulse.beat.notified() => {}
-            () = tokio::time::sleep_until(end) => return Ok(None),
-            by = drive.live.wish(promoted) => return Ok(Some(by)),
+            // What was seen last counts too.
+            () = tokio::time::sleep_until(end) => ended = Some(None),
+            by = drive.live.wish(promoted) => ended = Some(Some(by)),
             cancelled = drive.live.cancelled() => return Err(cancelled),
         }
     }

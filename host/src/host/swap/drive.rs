@@ -6,12 +6,13 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use millwork_registry::swap::{Stage, Step};
+use millwork_registry::swap::{Action, Stage, Step};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::live::{Live, Wish};
 use super::{Swapped, canary, flip, steps};
 use crate::error::Error;
+use crate::event_store::EventStore as _;
 use crate::host::Host;
 use crate::tenant::{Module, Tenant};
 
@@ -59,9 +60,25 @@ impl Drive {
         drop(turn);
         // Whoever asked may have gone.
         let _ = settled.send(outcome);
+        self.forget_snapshots();
+        // When the host stops meanwhile, the modules are told when it runs again.
         let resident = flip::retire(&self.host, &self.tenant, gone).await;
-        if self.live.stage() == Stage::Draining {
+        // What was in flight may have left some more.
+        self.forget_snapshots();
+        if let Some(resident) = resident
+            && self.live.stage() == Stage::Draining
+        {
             self.record_end(Step::Drained { resident });
+        }
+    }
+
+    /// The states that a release taken back has left behind are not gone on from.
+    fn forget_snapshots(&self) {
+        let swap = self.live.swap();
+        if matches!(swap.request.action, Action::RollBack { .. }) {
+            for change in &swap.changes {
+                self.host.events.forget_snapshots(&self.tenant.id, &change.module);
+            }
         }
     }
 
@@ -97,7 +114,7 @@ impl Drive {
                 Stage::Ready => {
                     steps::load(self)?;
                     match &swap.request.options.canary {
-                        Some(plan) if !swap.canary_passed() && canary::has_what_to_try(&swap) => {
+                        Some(plan) if !swap.canary_passed() && canary::has_what_to_try(self) => {
                             canary::run(self, plan.clone()).await?;
                         }
                         _ => return Ok(()),
@@ -127,16 +144,14 @@ impl Drive {
                 message: error.to_string(),
             },
         });
-        match swap.stage {
-            Stage::Activating => !matches!(error, Error::Diverges(_) | Error::OneWay(_)),
-            stage => matches!(
-                stage,
-                Stage::Rebuilding | Stage::Ready | Stage::Canary | Stage::Flipping
-            ),
-        }
+        matches!(
+            swap.stage,
+            Stage::Activating | Stage::Rebuilding | Stage::Ready | Stage::Canary | Stage::Flipping
+        )
     }
 
-    /// The last step changes nothing for the tenant, so one that cannot be written is made up for at the next start.
+    /// The last step changes nothing for the tenant now. One that cannot be written is looked into at the next start, when
+    /// a swap that has failed or was cancelled is taken up again as if it had not: an operator must know.
     fn record_end(&self, step: Step) {
         let swap = self.live.swap();
         if let Err(error) = self.record(step) {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use millwork_registry::generation;
 use millwork_registry::swap::{Step, Swap};
 use tokio::sync::watch;
 
@@ -19,12 +20,56 @@ use crate::tenant::{Generation, Module, Tenant};
 /// Flips, and gives the generation replaced.
 pub(super) async fn flip(drive: &Drive) -> Result<Arc<Generation>, Error> {
     let (host, tenant, swap) = (&drive.host, &drive.tenant, drive.live.swap());
-    let before = host.generations.load(&tenant.id)?;
+    catch_up(drive, &swap).await?;
+
+    let still = tenant.projecting.lock().await;
     let serving = tenant.generation();
-    let next = before.after(
-        &swap.changes,
-        &plan::manifests(&serving, drive.candidates.values()),
-    )?;
+    let (before, next) = blocking::run(|| next(drive, &swap, &serving))?;
+    let generation = generation(drive, &swap, &serving, next.number)?;
+    // The last moment: what follows is not taken back by anybody.
+    if let Some(cancelled) = drive.live.is_cancelled() {
+        return Err(cancelled);
+    }
+    let number = next.number;
+    drive.record(Step::Flipping { generation: number })?;
+    blocking::run(|| save(host, &next))?;
+    if let Err(error) = promote(drive, &swap, &serving).await {
+        blocking::run(|| host.generations.save(&next.back_to(&before)))?;
+        return Err(error);
+    }
+    let replaced = tenant.replace(generation);
+    drive.live.show_canary(None);
+    drop(still);
+    if let Err(error) = drive.record(Step::Flipped { generation: number }) {
+        // It has happened all the same: the generation's file says so when the host starts again.
+        tracing::error!(tenant = %tenant.id, swap = swap.number, %error, "a flip could not be written down");
+    }
+    Ok(replaced)
+}
+
+/// The generation that runs, and the one that follows it. Releases that were revoked or withdrawn since the swap was
+/// planned are refused here. Blocks.
+fn next(
+    drive: &Drive,
+    swap: &Swap,
+    serving: &Generation,
+) -> Result<(generation::Generation, generation::Generation), Error> {
+    let host = &drive.host;
+    let before = host.generations.load(&swap.tenant)?;
+    for change in &swap.changes {
+        if let Some(new) = &change.to {
+            let installed = before.installations.get(&new.name).map(|old| &old.digest);
+            host.catalog.installable(&new.name, &new.version, installed)?;
+        }
+    }
+    let mut manifests = plan::manifests(host, &before, serving, &swap.changes);
+    manifests.extend(drive.candidates.values().map(|module| module.manifest.clone()));
+    let next = before.after(&swap.changes, &manifests)?;
+    Ok((before, next))
+}
+
+/// The generation as the host runs it.
+fn generation(drive: &Drive, swap: &Swap, serving: &Generation, number: u64) -> Result<Generation, Error> {
     let mut modules = serving.modules.clone();
     let mut broken = serving.broken.clone();
     for change in &swap.changes {
@@ -34,35 +79,49 @@ pub(super) async fn flip(drive: &Drive) -> Result<Arc<Generation>, Error> {
             None => drop(modules.shift_remove(&change.module)),
         }
     }
-    let generation = Generation::new(next.number, modules)?.without(broken);
-    drop(serving);
-    catch_up(drive, &swap).await?;
+    Ok(Generation::new(number, modules)?.without(broken))
+}
 
-    let still = tenant.projecting.lock().await;
-    drive.record(Step::Flipping {
-        generation: next.number,
-    })?;
-    blocking::run(|| host.generations.save(&next))?;
-    for module in drive.candidates.values() {
+/// Writes the generation down. An error after the file is in place is none: the file decides. Blocks.
+fn save(host: &Host, next: &generation::Generation) -> Result<(), Error> {
+    let saved = host.generations.save(next);
+    match host.generations.load(&next.tenant) {
+        Ok(current) if current.number == next.number => {
+            if let Err(error) = saved {
+                tracing::error!(tenant = %next.tenant, %error, "a generation is in place, but not all was done for it");
+            }
+            Ok(())
+        }
+        _ => Ok(saved?),
+    }
+}
+
+/// Puts the shadows in place. When one cannot be, those before it are built anew by the modules that go on, before
+/// anything else is projected.
+async fn promote(drive: &Drive, swap: &Swap, serving: &Generation) -> Result<(), Error> {
+    let (projector, tenant) = (&drive.host.projector, &drive.tenant);
+    let mut promoted: Vec<(&String, &str)> = Vec::new();
+    for (name, module) in &drive.candidates {
         for projection in projections_of(module, &swap.rebuilt) {
-            if let Err(error) = host.projector.promote(tenant, module, projection).await {
-                blocking::run(|| host.generations.save(&next.back_to(&before)))?;
-                drop(still);
-                // Those that were in place already are not those of the modules that go on.
-                host.resume_rebuilds(tenant).await?;
+            if let Err(error) = projector.promote(tenant, module, projection).await {
+                for (name, projection) in promoted {
+                    if let Some(old) = serving.modules.get(name) {
+                        projector
+                            .fill_shadow(tenant, old, projection)
+                            .await
+                            .map_err(unavailable)?;
+                        projector
+                            .promote(tenant, old, projection)
+                            .await
+                            .map_err(unavailable)?;
+                    }
+                }
                 return Err(unavailable(error));
             }
+            promoted.push((name, projection));
         }
     }
-    let replaced = tenant.replace(generation);
-    drive.live.show_canary(None);
-    drop(still);
-    let generation = next.number;
-    if let Err(error) = drive.record(Step::Flipped { generation }) {
-        // It has happened all the same: the generation's file says so when the host starts again.
-        tracing::error!(tenant = %tenant.id, swap = swap.number, %error, "a flip could not be written down");
-    }
-    Ok(replaced)
+    Ok(())
 }
 
 /// Takes into the shadows what has happened since they were filled, so that little is left for the moment in which the
@@ -106,8 +165,12 @@ pub(super) fn gone(tenant: &Tenant, replaced: &Generation) -> Vec<Arc<Module>> {
 }
 
 /// Waits, within bounds, until modules have ended their last calls and tells each so. Gives the releases whose calls go
-/// on: they stay loaded, and are told when those have ended.
-pub(super) async fn retire(host: &Arc<Host>, tenant: &Arc<Tenant>, modules: Vec<Arc<Module>>) -> Vec<String> {
+/// on: they stay loaded, and are told when those have ended. Nothing when the host stops before.
+pub(super) async fn retire(
+    host: &Arc<Host>,
+    tenant: &Arc<Tenant>,
+    modules: Vec<Arc<Module>>,
+) -> Option<Vec<String>> {
     let mut resident = Vec::new();
     let waiting: Vec<_> = modules
         .iter()
@@ -125,7 +188,7 @@ pub(super) async fn retire(host: &Arc<Host>, tenant: &Arc<Tenant>, modules: Vec<
         let mut stop = host.stop.subscribe();
         tokio::select! {
             _ = drained.changed() => farewell.say().await,
-            () = stopped(&mut stop) => {}
+            () = stopped(&mut stop) => return None,
             () = tokio::time::sleep_until(bound) => {
                 tracing::warn!(tenant = %tenant.id, release = &*release, "calls on a replaced release go on beyond the bound");
                 resident.push(release.to_string());
@@ -138,7 +201,7 @@ pub(super) async fn retire(host: &Arc<Host>, tenant: &Arc<Tenant>, modules: Vec<
             }
         }
     }
-    resident
+    Some(resident)
 }
 
 /// Waits until the host stops.

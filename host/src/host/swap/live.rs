@@ -129,7 +129,14 @@ impl Live {
         };
         if fits {
             drop(swap);
-            self.wish.send_replace(Some(wish));
+            // Taking it back is never overruled by a wish that comes before it has happened.
+            self.wish.send_if_modified(|told| {
+                let open = told.as_ref().is_none_or(|told| cancelling(told).is_none());
+                if open {
+                    *told = Some(wish);
+                }
+                open
+            });
             return Ok(());
         }
         Err(Error::SwapStage {

@@ -1,12 +1,10 @@
 //! From a wish to what has to change: versions that fit together, their configuration, and what needs consent.
 
-use std::sync::Arc;
-
 use millwork_registry::Error as Refusal;
 use millwork_registry::consent::{self, Difference};
 use millwork_registry::generation::{Generation, Installation};
 use millwork_registry::manifest::Manifest;
-use millwork_registry::resolve::{self, Change as Wish};
+use millwork_registry::resolve::{self, Change as Wish, Planned};
 use millwork_registry::swap::{Action, Change, Request};
 use semver::Version;
 use serde_json::Value;
@@ -14,7 +12,7 @@ use serde_json::Value;
 use crate::capability::platform::now_ms;
 use crate::error::Error;
 use crate::host::Host;
-use crate::tenant::{self, Module, Tenant};
+use crate::tenant::{self, Tenant};
 
 /// What has to change.
 pub(super) struct Plan {
@@ -23,7 +21,13 @@ pub(super) struct Plan {
 }
 
 /// Plans a change; nothing when the tenant runs that already. Blocks.
-pub(super) fn plan(host: &Host, before: &Generation, request: &Request) -> Result<Option<Plan>, Error> {
+pub(super) fn plan(
+    host: &Host,
+    tenant: &Tenant,
+    before: &Generation,
+    request: &Request,
+) -> Result<Option<Plan>, Error> {
+    let serving = &*tenant.generation();
     if let Some(problem) = request
         .options
         .canary
@@ -47,14 +51,17 @@ pub(super) fn plan(host: &Host, before: &Generation, request: &Request) -> Resul
     }
     for planned in &resolved.modules {
         let old = before.installations.get(&planned.name);
-        let config = match &request.action {
-            Action::Enable { config, .. } if planned.named => config.clone(),
-            _ => None,
-        };
-        let release =
-            host.catalog
-                .installable(&planned.name, &planned.version, old.map(|old| &old.digest))?;
-        let mut new = installation(&release, old, config)?;
+        // What is not touched is not judged anew: a module that does not load must not bar every change of another.
+        if let Some(old) = old.filter(|old| !planned.named && old.version == planned.version) {
+            manifests.extend(manifest(host, serving, old));
+            continue;
+        }
+        let installed = old.map(|old| &old.digest);
+        let release = host
+            .catalog
+            .installable(&planned.name, &planned.version, installed)?;
+        let given = given(host, before, request, planned)?;
+        let mut new = Installation::of(&release, given, now_ms())?;
         new.wanted.clone_from(&planned.wanted);
         manifests.push(release.manifest);
         let same = |old: &&Installation| {
@@ -108,14 +115,28 @@ fn wish(host: &Host, before: &Generation, request: &Request) -> Result<Wish, Err
     })
 }
 
-/// A release with the configuration that it is given, else with the one that the tenant gave its predecessor.
-fn installation(
-    release: &millwork_registry::release::Release,
-    old: Option<&Installation>,
-    config: Option<Value>,
-) -> Result<Installation, Refusal> {
-    let given = config.or_else(|| old.and_then(|old| old.given.clone()));
-    Installation::of(release, given, now_ms())
+/// The configuration that a module is given: as the request has it, else as it had it before; when it goes back, as it
+/// had it when that version served, whose schema need not know later settings.
+fn given(
+    host: &Host,
+    before: &Generation,
+    request: &Request,
+    planned: &Planned,
+) -> Result<Option<Value>, Refusal> {
+    let old = before.installations.get(&planned.name);
+    let past = match &request.action {
+        Action::Enable {
+            config: Some(config), ..
+        } if planned.named => return Ok(Some(config.clone())),
+        Action::RollBack { version } if planned.named => {
+            last_installation(host, before, &planned.name, |past| past.version == *version)?
+        }
+        _ => None,
+    };
+    Ok(past
+        .as_ref()
+        .or(old)
+        .and_then(|installed| installed.given.clone()))
 }
 
 /// What the tenant has not agreed to. Who enables a module sees what it asks for and agrees by that; what an upgrade
@@ -136,23 +157,28 @@ fn wider(
     differences
 }
 
-/// The manifests of the modules that serve, with candidates in the places of their predecessors.
-pub(super) fn manifests<'a>(
+/// The manifests of what a tenant runs, but for the modules that a swap changes.
+pub(super) fn manifests(
+    host: &Host,
+    before: &Generation,
     serving: &tenant::Generation,
-    candidates: impl Iterator<Item = &'a Arc<Module>>,
+    changes: &[Change],
 ) -> Vec<Manifest> {
-    let candidates: Vec<&Arc<Module>> = candidates.collect();
-    let replaced = |name: &String| {
-        candidates
-            .iter()
-            .any(|candidate| candidate.manifest.name == *name)
-    };
-    let others = serving.modules.iter().filter(|(name, _)| !replaced(name));
-    let others = others.map(|(_, module)| module);
-    others
-        .chain(candidates.iter().copied())
-        .map(|module| module.manifest.clone())
+    let is_kept = |name: &String| !changes.iter().any(|change| change.module == *name);
+    let kept = before.installations.iter().filter(|(name, _)| is_kept(name));
+    kept.filter_map(|(_, installed)| manifest(host, serving, installed))
         .collect()
+}
+
+/// The manifest of an installed release, also of one that does not load here; nothing when it cannot even be read.
+fn manifest(host: &Host, serving: &tenant::Generation, installed: &Installation) -> Option<Manifest> {
+    match serving.modules.get(&installed.name) {
+        Some(module) => Some(module.manifest.clone()),
+        None => {
+            let shown = host.catalog.show(&installed.name, &installed.version);
+            shown.ok().map(|shown| shown.release.manifest)
+        }
+    }
 }
 
 /// The version that a module served in before the one it serves in now, from the generations kept.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 use millwork_registry::generation::Installation;
 use millwork_registry::replay::{Class, Consequence, Policy, Report};
-use millwork_registry::swap::{Action, Change, Options, Step};
+use millwork_registry::swap::{Action, Change, Options, Step, Swap};
 
 use super::drive::Drive;
 use super::plan;
@@ -32,7 +32,11 @@ pub(super) async fn verify(drive: &mut Drive) -> Result<(), Error> {
     load(drive)?;
     let swap = drive.live.swap();
     let options = &swap.request.options;
-    let policy = policy(&swap.request.action, &options.policy);
+    let policy = if goes_back(drive, &swap)? {
+        lenient(&options.policy)
+    } else {
+        options.policy.clone()
+    };
     let (mut reports, mut warnings, mut blocked) = (Vec::new(), Vec::new(), Vec::new());
     let mut one_way = Vec::new();
     for change in &swap.changes {
@@ -63,6 +67,7 @@ pub(super) async fn verify(drive: &mut Drive) -> Result<(), Error> {
         reports,
         warnings,
         one_way: !one_way.is_empty(),
+        passed: refused.is_none(),
     })?;
     refused.map_or(Ok(()), Err)
 }
@@ -130,11 +135,20 @@ fn baseline(drive: &Drive, module: &str) -> Result<Option<Arc<Module>>, Error> {
     })
 }
 
+/// Whether the swap goes back to a version that the tenant has run, and not under that name to any other.
+fn goes_back(drive: &Drive, swap: &Swap) -> Result<bool, Error> {
+    let Action::RollBack { version } = &swap.request.action else {
+        return Ok(false);
+    };
+    blocking::run(|| {
+        let now = drive.host.generations.load(&drive.tenant.id)?;
+        let is_it = |past: &Installation| past.version == *version;
+        Ok(plan::last_installation(&drive.host, &now, &swap.request.module, is_it)?.is_some())
+    })
+}
+
 /// A rollback goes to a release because the one that serves decides wrongly: that the two differ is no surprise.
-fn policy(action: &Action, asked: &Policy) -> Policy {
-    if !matches!(action, Action::RollBack { .. }) {
-        return asked.clone();
-    }
+fn lenient(asked: &Policy) -> Policy {
     let expected = [
         Class::Events,
         Class::State,
@@ -152,6 +166,8 @@ pub(super) async fn activate(drive: &mut Drive) -> Result<(), Error> {
     let swap = drive.live.swap();
     for change in &swap.changes {
         if let Some(module) = drive.candidates.get(&change.module) {
+            // It may look at its own collections, which are not there yet when it is new.
+            drive.tenant.documents.prepare(&module.all_collections()).await?;
             lifecycle::activate(&drive.host, &drive.tenant, module, change.from.as_ref()).await?;
         }
     }
@@ -163,7 +179,6 @@ pub(super) async fn rebuild(drive: &mut Drive) -> Result<(), Error> {
     load(drive)?;
     let mut rebuilt = Vec::new();
     for module in drive.candidates.values() {
-        drive.tenant.documents.prepare(&module.all_collections()).await?;
         let outdated = drive.host.projector.outdated(&drive.tenant, module).await;
         for projection in outdated.map_err(unavailable)? {
             fill(drive, module, &projection).await?;

@@ -237,7 +237,7 @@ pub(super) fn schemas() -> Map<String, Value> {
             "required": ["permission", "words"],
             "properties": {
                 "permission": { "type": "string", "description": "For programs" },
-                "words": { "type": "string", "description": "What it means: a part of a sentence that begins with the component's name" },
+                "words": { "type": "string", "description": "What it means: a part of a sentence that begins with: the component may" },
             },
         },
         "Reason": {

@@ -49,6 +49,7 @@ fn universe() -> impl Strategy<Value = Offers> {
                         views: Default::default(),
                         reads: Vec::new(),
                         yanked,
+                        unreadable: false,
                     };
                     (version, offer)
                 })

@@ -14,6 +14,7 @@ on_every_backend! {
         events_come_in_pages,
         the_feed_comes_in_pages,
         the_newest_snapshot_is_kept,
+        snapshots_of_a_module_are_forgotten_after_those_queued,
         a_snapshot_of_a_version_never_reached_is_not_kept,
         the_last_position_is_watched,
         a_rejected_command_can_be_sent_again,
@@ -133,6 +134,18 @@ async fn the_newest_snapshot_is_kept(store: &dyn EventStore) {
         "an older snapshot replaced a newer one"
     );
     assert!(kept(store, 3, None).await);
+}
+
+async fn snapshots_of_a_module_are_forgotten_after_those_queued(store: &dyn EventStore) {
+    fill(store).await;
+    store.keep_snapshot(&tenant("a"), &account("x"), snapshot(2, 1));
+    store.forget_snapshots(&tenant("a"), "another");
+    eventually("a snapshot", || kept(store, 1, Some(2))).await;
+    store.keep_snapshot(&tenant("a"), &account("x"), snapshot(4, 1));
+    store.forget_snapshots(&tenant("a"), &account("x").module);
+    store.keep_snapshot(&tenant("a"), &account("x"), snapshot(3, 2));
+    eventually("the last of them", || kept(store, 2, Some(3))).await;
+    assert!(kept(store, 1, None).await);
 }
 
 async fn a_snapshot_of_a_version_never_reached_is_not_kept(store: &dyn EventStore) {

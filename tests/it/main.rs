@@ -24,6 +24,7 @@ mod languages;
 mod lists;
 mod marketplace;
 mod numbers;
+mod oci;
 mod openapi;
 mod outages;
 mod publishing;

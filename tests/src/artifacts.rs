@@ -97,6 +97,14 @@ fn leb128_of(mut value: usize) -> Vec<u8> {
     }
 }
 
+/// Debian's `docker-registry`: `MILLWORK_DOCKER_REGISTRY`, else where `cargo xtask test` unpacks it, if it is there.
+#[must_use]
+pub fn docker_registry() -> Option<PathBuf> {
+    let unpacked = || profile_folder().join("../tools/usr/bin/docker-registry");
+    let program = env::var_os("MILLWORK_DOCKER_REGISTRY").map_or_else(unpacked, PathBuf::from);
+    program.is_file().then_some(program)
+}
+
 /// The folder of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {

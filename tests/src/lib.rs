@@ -1,4 +1,5 @@
-//! What the tests and the bench share: a host as a process of its own ([`server`]), and a client for it ([`client`]).
+//! What the tests and the bench share: a host as a process of its own ([`server`]), a client for it ([`client`]), and
+//! an OCI registry ([`oci`]).
 //!
 //! Made for tests: whatever does not go as it must ends the caller with a message.
 
@@ -11,5 +12,6 @@
 
 pub mod artifacts;
 pub mod client;
+pub mod oci;
 pub mod poll;
 pub mod server;

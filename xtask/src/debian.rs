@@ -1,10 +1,13 @@
 //! Installing Debian packages without a question.
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::shell::{find, output, run, say, succeeds};
+use crate::workspace::files_below;
 
 /// Sees to it that all `packages` are installed; `purpose` says what for.
 ///
@@ -40,6 +43,44 @@ pub(crate) fn ensure(packages: &[&str], purpose: &str) -> Result<()> {
     // A list of packages that is too old names files that the mirror no longer has.
     apt_get(&prefix, &["update"])?;
     apt_get(&prefix, &install)
+}
+
+/// Where `program` of `package` is: installed, or else fetched from the mirror and unpacked into `folder`, for programs that
+/// would start to serve when they are installed.
+///
+/// # Errors
+/// When it is not here and cannot be fetched.
+pub(crate) fn unpacked(package: &str, program: &str, folder: &Path) -> Result<PathBuf> {
+    let unpacked = folder.join("usr/bin").join(program);
+    if let Some(installed) = find(program) {
+        return Ok(installed);
+    }
+    if unpacked.is_file() {
+        return Ok(unpacked);
+    }
+    if find("apt-get").is_none() || find("dpkg-deb").is_none() {
+        bail!("it is in the Debian package {package}, and this machine has no apt-get");
+    }
+    say(&format!("fetching the Debian package {package}"));
+    let download = folder.join("download");
+    fs::create_dir_all(&download).with_context(|| format!("make {}", download.display()))?;
+    if !is_known(package)
+        && let Some(prefix) = root_prefix()
+    {
+        apt_get(&prefix, &["update"])?;
+    }
+    run(Command::new("apt-get")
+        .args(["-q", "download", package])
+        .current_dir(&download))
+    .with_context(|| format!("it is in the Debian package {package}"))?;
+    for file in files_below(&download)? {
+        run(Command::new("dpkg-deb").arg("--extract").arg(file).arg(folder))?;
+    }
+    fs::remove_dir_all(&download).with_context(|| format!("remove {}", download.display()))?;
+    if !unpacked.is_file() {
+        bail!("the Debian package {package} has no {}", unpacked.display());
+    }
+    Ok(unpacked)
 }
 
 fn is_installed(package: &str) -> bool {

@@ -1,9 +1,12 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::Result;
 
 use crate::build;
-use crate::guest;
+use crate::debian;
+use crate::guest::{self, NotBuilt};
 use crate::shell::{run, say};
 use crate::workspace::Workspace;
 
@@ -19,7 +22,10 @@ const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 /// When something does not compile, or a test fails.
 pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
     guest::build_components(workspace, &[])?;
-    let not_built = guest::build_test_guests(workspace, &[])?;
+    let mut not_built = guest::build_test_guests(workspace, &[])?;
+    let registry = oci_registry(workspace)
+        .map_err(|missing| not_built.push(missing))
+        .ok();
     say("building the host and the tests");
     // Both at once: the features of what they share are then the same, and it is compiled once.
     run(workspace
@@ -27,7 +33,7 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
         .args(["build", "--release", "--bins", "--tests"])
         .args(EVERYTHING))?;
     say("running the tests");
-    let outcome = run_tests(workspace, filters);
+    let outcome = run_tests(workspace, filters, registry.as_deref());
     say(if outcome.is_ok() {
         "all tests that were run passed"
     } else {
@@ -44,7 +50,16 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
     outcome
 }
 
-fn run_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
+/// The OCI registry that releases are pushed to.
+fn oci_registry(workspace: &Workspace) -> Result<PathBuf, NotBuilt> {
+    const NAME: &str = "docker-registry";
+    debian::unpacked(NAME, NAME, &workspace.target.join("tools")).map_err(|error| NotBuilt {
+        name: NAME.to_owned(),
+        reason: format!("{error:#}"),
+    })
+}
+
+fn run_tests(workspace: &Workspace, filters: &[String], registry: Option<&Path>) -> Result<()> {
     if filters.is_empty() {
         run(workspace
             .cargo()
@@ -62,5 +77,8 @@ fn run_tests(workspace: &Workspace, filters: &[String]) -> Result<()> {
     cargo
         .env("MILLWORK_COMPONENTS", workspace.components())
         .env("MILLWORK_BIN", workspace.millwork());
+    if let Some(registry) = registry {
+        cargo.env("MILLWORK_DOCKER_REGISTRY", registry);
+    }
     run(&mut cargo)
 }

@@ -1,6 +1,6 @@
 //! Publishing: once, whole, and unchanged from then on.
 
-mod plans;
+mod choosing;
 
 use std::fs;
 use std::path::Path;

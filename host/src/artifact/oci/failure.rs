@@ -11,8 +11,8 @@ use super::reference::Target;
 const DETAIL_CHARS_MAX: usize = 300;
 /// HTTP status by which registries say no, where they say nothing else.
 const NOT_FOUND: u16 = 404;
-/// The same, for a user who may not.
-const FORBIDDEN: u16 = 403;
+/// The same, for a user who is not known or may not.
+const DENIED: [u16; 2] = [401, 403];
 
 pub(super) fn of(target: &Target, error: &OciDistributionError) -> ArtifactError {
     let registry = || target.reference.registry().to_owned();
@@ -28,7 +28,7 @@ pub(super) fn of(target: &Target, error: &OciDistributionError) -> ArtifactError
         OciDistributionError::RegistryError { envelope, .. } if is_absent(envelope) => not_found(),
         OciDistributionError::RegistryError { envelope, .. } if is_denied(envelope) => denied(),
         OciDistributionError::ServerError { code, .. } if *code == NOT_FOUND => not_found(),
-        OciDistributionError::ServerError { code, .. } if *code == FORBIDDEN => denied(),
+        OciDistributionError::ServerError { code, .. } if DENIED.contains(code) => denied(),
         OciDistributionError::UnauthorizedError { .. } | OciDistributionError::AuthenticationFailure(_) => {
             denied()
         }

@@ -89,7 +89,8 @@ impl Done {
         self.latencies.count() / self.took.as_secs_f64()
     }
 
-    fn add(&mut self, other: Self) {
+    /// Takes in what came of another load.
+    pub(crate) fn add(&mut self, other: Self) {
         self.latencies.extend(other.latencies);
         self.position = self.position.max(other.position);
         self.body_bytes = self.body_bytes.max(other.body_bytes);

@@ -1,12 +1,12 @@
 //! What requests notice of swaps: 32 connections read and write while a module is upgraded, a broken canary is taken
 //! back, a read model is built anew, and all of it is rolled back. Each phase is held against the one before all of it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use millwork_tests::artifacts;
-use millwork_tests::client::Client;
-use millwork_tests::poll;
+use millwork_tests::client::{Client, Reply};
 use serde_json::{Value, json};
 
 use crate::Effort;
@@ -14,6 +14,12 @@ use crate::load::Done;
 use crate::requests::{Requests, Work};
 
 const CONNECTIONS: usize = 32;
+/// The load is put on in slices of this length, until the change is over.
+const SLICE: Duration = Duration::from_secs(1);
+/// Longest a swap may take: it verifies on all that the bench has recorded.
+const SWAP_MAX: Duration = Duration::from_secs(600);
+/// Between two looks at where a swap stands.
+const PAUSE: Duration = Duration::from_millis(50);
 const TENANT: &str = "/admin/v1/tenants/demo";
 
 /// One phase of the load.
@@ -50,7 +56,8 @@ pub(crate) fn measure(effort: Effort, requests: &Requests) -> Vec<Phase> {
         }),
         phase("rollback", effort.swap, requests, || {
             let path = format!("{TENANT}/modules/invoicing/rollback");
-            let _ = api.post(&path, &json!({ "version": "1.0.0" })).done();
+            let reply = api.post(&path, &json!({ "version": "1.0.0" }));
+            come_to(api, &reply, "completed");
         }),
     ]
 }
@@ -84,11 +91,21 @@ fn changed(component: &str, changes: &[(&str, &str)]) -> Vec<u8> {
     })
 }
 
-fn phase(name: &'static str, length: Duration, requests: &Requests, change: impl FnOnce() + Send) -> Phase {
-    let load = requests.of(Work::ReadsAndWrites, CONNECTIONS, length);
-    let done: Done = thread::scope(|scope| {
-        let loaded = scope.spawn(move || load.run());
+/// One phase: as long as it should be, and until the change has come to its end.
+fn phase(name: &'static str, length: Duration, requests: &Requests, change: impl FnOnce()) -> Phase {
+    let changed = AtomicBool::new(false);
+    let done = thread::scope(|scope| {
+        let loaded = scope.spawn(|| {
+            let mut all = Done::default();
+            while all.took < length || !changed.load(Ordering::Acquire) {
+                let done = requests.of(Work::ReadsAndWrites, CONNECTIONS, SLICE).run();
+                all.took += done.took;
+                all.add(done);
+            }
+            all
+        });
         change();
+        changed.store(true, Ordering::Release);
         loaded.join().expect("every request succeeds")
     });
     requests.settle(&done);
@@ -104,19 +121,30 @@ fn phase(name: &'static str, length: Duration, requests: &Requests, change: impl
 /// Asks for a change and waits until it has come to this end.
 fn change(api: &Client, body: &Value, end: &str) {
     let reply = api.put(&format!("{TENANT}/modules/invoicing"), body);
+    come_to(api, &reply, end);
+}
+
+/// Waits until the change that was answered so has come to this end.
+fn come_to(api: &Client, reply: &Reply, end: &str) {
     let answer = reply.json();
     let number = answer
         .get("number")
         .or(answer.get("swap"))
         .unwrap_or_else(|| panic!("{}", reply.text()));
     let path = format!("{TENANT}/swaps/{number}");
-    poll::until("the swap ends", || {
+    let asked = Instant::now();
+    loop {
         let stage = api.get(&path).json().get("stage").cloned().unwrap_or_default();
-        let over = ["completed", "failed", "draining"]
+        if ["completed", "failed", "draining"]
             .iter()
-            .any(|over| stage == *over);
-        over.then(|| assert!(stage == end || stage == "draining", "{stage}"))
-    });
+            .any(|over| stage == *over)
+        {
+            assert!(stage == end || stage == "draining", "{stage}");
+            return;
+        }
+        assert!(asked.elapsed() < SWAP_MAX, "the swap is {stage} for too long");
+        thread::sleep(PAUSE);
+    }
 }
 
 impl Phase {

@@ -1,9 +1,8 @@
-//! What the catalogue tells those who plan with it: offers, and what a release must keep.
+//! What the catalogue says of many releases together: what a plan can choose from, and what a release may not break.
 
-use super::{parse, publish, trusting};
+use super::{key, parse, publish, signed, trusting};
 use crate::manifest::tests::GOOD;
 use crate::release::Release;
-use crate::release::tests::{key, signed};
 
 #[test]
 fn offers_are_what_a_plan_can_reach() {

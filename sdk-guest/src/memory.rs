@@ -16,7 +16,7 @@ use talc::source::Source;
 use talc::wasm::WasmBinning;
 
 /// Bytes at hand without growing: more than most calls need. The host looks over all of it after each call.
-const ARENA_BYTES: usize = 64 << 10;
+const ARENA_BYTES: usize = 128 << 10;
 const PAGE_BYTES: usize = 64 << 10;
 /// Pages by which memory grows at least.
 const PAGES_MIN: usize = 16;

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use millwork_registry::Error as Refusal;
 use millwork_registry::id::TenantId;
 
 use crate::artifact::ArtifactError;
@@ -203,6 +204,18 @@ pub enum Error {
 }
 
 impl Error {
+    /// What people of a tenant may be told: without paths on the host's disks, which the log has.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Registry(Refusal::Damaged { .. }) => "a file of the registry is damaged".to_owned(),
+            Self::Registry(Refusal::Io { .. }) | Self::Unavailable(_) => {
+                "something that the host needs does not answer".to_owned()
+            }
+            other => other.to_string(),
+        }
+    }
+
     /// Stable, for programs: what problem documents and journals carry.
     #[must_use]
     pub fn code(&self) -> &str {

@@ -261,7 +261,7 @@ impl Host {
                     let why = Broken {
                         version: installed.version.clone(),
                         code: error.code().to_owned(),
-                        why: error.to_string(),
+                        why: error.told(),
                     };
                     broken.insert(name.clone(), why);
                 }

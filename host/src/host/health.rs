@@ -42,7 +42,11 @@ pub(super) async fn watch(host: Arc<Host>) {
 async fn round(host: &Host, mut before: Unwell) -> Unwell {
     let mut unwell = Unwell::new();
     for tenant in host.running() {
-        for module in tenant.generation().modules.values() {
+        let generation = tenant.generation();
+        for module in generation.broken.keys() {
+            healthy(&tenant, module).set(0.0);
+        }
+        for module in generation.modules.values() {
             let ailment = lifecycle::ailment(host, &tenant, module).await;
             report(&tenant, module, ailment.as_deref());
             module.note_ailment(ailment.clone());
@@ -88,10 +92,16 @@ impl Restarts {
 }
 
 fn report(tenant: &Tenant, module: &Module, ailment: Option<&str>) {
-    let (id, name) = (tenant.id.to_string(), module.manifest.name.clone());
-    metrics::gauge!("millwork_module_healthy", "tenant" => id.clone(), "module" => name.clone())
-        .set(f64::from(u8::from(ailment.is_none())));
+    let name = &module.manifest.name;
+    healthy(tenant, name).set(f64::from(u8::from(ailment.is_none())));
+    let (id, name) = (tenant.id.to_string(), name.clone());
     let barred = module.poison.barred(std::time::Instant::now()).is_some();
     metrics::gauge!("millwork_module_quarantined", "tenant" => id, "module" => name)
         .set(f64::from(u8::from(barred)));
+}
+
+/// 1 while a module says that it can do its work, 0 while it says that it cannot, or did not load.
+fn healthy(tenant: &Tenant, module: &str) -> metrics::Gauge {
+    let (tenant, module) = (tenant.id.to_string(), module.to_owned());
+    metrics::gauge!("millwork_module_healthy", "tenant" => tenant, "module" => module)
 }

@@ -141,7 +141,7 @@ impl Drive {
             Error::SwapCancelled { by, .. } => Step::Cancelled { by: by.clone() },
             error => Step::Failed {
                 code: error.code().to_owned(),
-                message: error.to_string(),
+                message: error.told(),
             },
         });
         matches!(

@@ -214,6 +214,41 @@ fn a_rebuild_repairs_a_read_model_while_reads_go_on() {
         .refused(404, "not-found");
 }
 
+#[test]
+fn a_rebuild_comes_to_its_end_though_commands_never_pause() {
+    let server = Server::demo();
+    let api = server.admin();
+    let client = books::client(&api, "ACME");
+    let (started, over) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let made: usize = thread::scope(|scope| {
+        let work = || {
+            let mut made = 0;
+            while !over.load(Ordering::Acquire) {
+                let _ = books::invoice(&api, &client);
+                started.fetch_add(1, Ordering::AcqRel);
+                made += 1;
+            }
+            made
+        };
+        let connections: Vec<_> = (0..CONNECTIONS).map(|_| scope.spawn(work)).collect();
+        poll::until("the commands go on", || {
+            (started.load(Ordering::Acquire) > 10 * CONNECTIONS).then_some(())
+        });
+        let rebuilt = api.post(&format!("{INVOICING}/projections/Invoices/rebuild"), &json!({}));
+        over.store(true, Ordering::Release);
+        let made = connections
+            .into_iter()
+            .map(|connection| connection.join().unwrap())
+            .sum();
+        let _ = rebuilt.done();
+        made
+    });
+    let last = books::draft(&api, &client, "1.00");
+    let last = finalize(&api, &last).done();
+    seen(&api, "/api/v1/invoices", &last);
+    assert_eq!(all(&api, "/api/v1/invoices").len(), made + 1);
+}
+
 /// Changes documents behind the host's back, so that only building them anew brings them back.
 fn damage_read_model(server: &Server) {
     let file = server.data().join("tenants/demo/documents.db");

@@ -141,7 +141,8 @@ impl Projector {
         self.promote(tenant, module, projection).await
     }
 
-    /// Applies all events after `at`; gives the position reached.
+    /// Applies the events after `at` until it has seen the end of the feed; gives the position reached. A page that is
+    /// not full ends with the last event of its moment: where commands never pause, there is no moment without another.
     pub(super) async fn catch_up(&self, step: Step<'_>, mut at: Position) -> Result<Position, StepError> {
         let mut saved = at;
         loop {
@@ -152,10 +153,14 @@ impl Projector {
             let Some(end) = events.last().map(|event| event.position) else {
                 return Ok(at);
             };
+            let is_last = events.len() < self.limits.batch_events_max as usize;
             if self.apply(step, &events, end, saved).await? {
                 saved = end;
             }
             at = end;
+            if is_last {
+                return Ok(at);
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ pub(crate) fn serving(api: &Client) -> String {
 
 /// Waits until a swap is in a stage, and gives it.
 pub(crate) fn in_stage(api: &Client, number: &Value, stage: &str) -> Value {
-    poll::until(&format!("swap {number} is {stage}"), || {
+    poll::within(poll::WITHIN_LONG, &format!("swap {number} is {stage}"), || {
         let swap = swap(api, number);
         (swap["stage"] == stage).then_some(swap)
     })

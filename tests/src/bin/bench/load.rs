@@ -27,6 +27,8 @@ pub(crate) struct Load {
     pub(crate) length: Duration,
     pub(crate) requests_max: u64,
     pub(crate) make: Make,
+    /// How long each connection waits after an answer.
+    pub(crate) pause: Duration,
     /// Whether the bodies of all answers are kept.
     pub(crate) keep_bodies: bool,
 }
@@ -121,6 +123,9 @@ impl Connection {
             done.body_bytes = body.len();
             if load.keep_bodies {
                 done.bodies.push(body.to_vec());
+            }
+            if !load.pause.is_zero() {
+                tokio::time::sleep(load.pause).await;
             }
         }
         Ok(done)

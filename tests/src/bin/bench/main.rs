@@ -1,6 +1,6 @@
 //! The benchmarks: what a decision costs in the sandbox, and what a durable command costs from outside.
 //!
-//! `cargo xtask bench [--quick]`. Every figure stands beside a baseline that is measured in turns with it: the same decider
+//! `cargo xtask bench [--quick | --swaps]`. Every figure stands beside a baseline that is measured in turns with it: the same decider
 //! natively, the flushes of the disk below the data folder, a server that only echoes. A noisy machine spoils both
 //! alike, so read the ratios. [`inside`] enters components itself, [`outside`], [`reads`] and [`swaps`] talk to a real host.
 
@@ -77,8 +77,9 @@ fn main() {
     {
         [] => measure(Effort::FULL),
         ["--quick"] => measure(Effort::QUICK),
+        ["--swaps"] => report::swaps(&swaps::measure(Effort::FULL)),
         [echo::ARGUMENT, answer_bytes] => echo::serve(answer_bytes.parse().expect("a number of bytes")),
-        _ => panic!("usage: bench [--quick]"),
+        _ => panic!("usage: bench [--quick | --swaps]"),
     }
 }
 
@@ -91,7 +92,8 @@ fn measure(effort: Effort) {
     let share = report::share(&inside, &outside);
     let reads = reads::measure(effort, &requests);
     report::reads(&reads);
-    let swaps = swaps::measure(effort, &requests);
+    drop(requests);
+    let swaps = swaps::measure(effort);
     report::swaps(&swaps);
     let path = report::save(&json!({
         "machine": process::machine(),

@@ -256,7 +256,7 @@ pub(crate) fn reads(reads: &Reads) {
 /// What requests notice of swaps.
 pub(crate) fn swaps(phases: &[Phase]) {
     println!(
-        "\nReads and writes over HTTP, 32 connections, while modules are swapped; ratio of p99 to before"
+        "\nReads and writes over HTTP, 32 connections with a pause after each answer, while modules are swapped; ratio of p99 to before"
     );
     let before = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
     for phase in phases {

@@ -111,6 +111,7 @@ impl Requests {
             length,
             requests_max: u64::MAX,
             make,
+            pause: Duration::ZERO,
             keep_bodies: false,
         }
     }

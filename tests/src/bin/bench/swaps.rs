@@ -10,7 +10,7 @@ use millwork_tests::client::{Client, Reply};
 use serde_json::{Value, json};
 
 use crate::Effort;
-use crate::load::Done;
+use crate::load::{Done, Load};
 use crate::requests::{Requests, Work};
 
 const CONNECTIONS: usize = 32;
@@ -18,8 +18,11 @@ const CONNECTIONS: usize = 32;
 const SLICE: Duration = Duration::from_secs(1);
 /// Longest a swap may take: it verifies on all that the bench has recorded.
 const SWAP_MAX: Duration = Duration::from_secs(600);
+/// Of each connection after an answer: at most 2,000 requests a second in all. Where the cores have no rest, latency tells
+/// how they are shared and nothing else.
+const PAUSE: Duration = Duration::from_millis(16);
 /// Between two looks at where a swap stands.
-const PAUSE: Duration = Duration::from_millis(50);
+const LOOK: Duration = Duration::from_millis(50);
 const TENANT: &str = "/admin/v1/tenants/demo";
 
 /// One phase of the load.
@@ -31,14 +34,14 @@ pub(crate) struct Phase {
 }
 
 /// Measures. A request that fails ends the bench.
-pub(crate) fn measure(effort: Effort, requests: &Requests) -> Vec<Phase> {
+pub(crate) fn measure(effort: Effort) -> Vec<Phase> {
+    // Of its own, so that the history that is replayed and rebuilt is that of this load.
+    let requests = &Requests::against_a_new_host(effort.invoices);
     for (component, changes) in releases() {
         let _ = requests.server.publish(changed(component, &changes)).done();
     }
     let api = requests.admin();
-    let warm = requests
-        .of(Work::ReadsAndWrites, CONNECTIONS, effort.baseline)
-        .run();
+    let warm = requests.of(Work::ReadsAndWrites, CONNECTIONS, SLICE).run();
     requests.settle(&warm);
     vec![
         phase("before", effort.swap, requests, || {}),
@@ -98,7 +101,11 @@ fn phase(name: &'static str, length: Duration, requests: &Requests, change: impl
         let loaded = scope.spawn(|| {
             let mut all = Done::default();
             while all.took < length || !changed.load(Ordering::Acquire) {
-                let done = requests.of(Work::ReadsAndWrites, CONNECTIONS, SLICE).run();
+                let load = Load {
+                    pause: PAUSE,
+                    ..requests.of(Work::ReadsAndWrites, CONNECTIONS, SLICE)
+                };
+                let done = load.run();
                 all.took += done.took;
                 all.add(done);
             }
@@ -143,7 +150,7 @@ fn come_to(api: &Client, reply: &Reply, end: &str) {
             return;
         }
         assert!(asked.elapsed() < SWAP_MAX, "the swap is {stage} for too long");
-        thread::sleep(PAUSE);
+        thread::sleep(LOOK);
     }
 }
 

@@ -295,7 +295,7 @@ impl Default for ReplayLimits {
         Self {
             replays_at_once: 1,
             workers: 1,
-            niceness: 10,
+            niceness: 19,
             rest_percent: 200,
             aggregates_max: 10_000,
             commands_max: 10_000,
@@ -323,6 +323,9 @@ pub struct SwapLimits {
     pub listed_max: usize,
     /// Faults and divergences of a canary that are told in full.
     pub divergences_kept: usize,
+    /// How far below the others in priority building read models in shadow stands, 0 to 19, as of `nice`. Not the last, since
+    /// what is projected live waits for each of its units of work.
+    pub rebuild_niceness: u8,
     /// Time for trying the history before a rollback.
     pub roll_back_replay_max: Duration,
     /// For tests of power loss: the process ends itself before or after this step of a swap.
@@ -337,6 +340,7 @@ impl Default for SwapLimits {
             drain_max: Duration::from_secs(60),
             listed_max: 50,
             divergences_kept: 10,
+            rebuild_niceness: 10,
             roll_back_replay_max: Duration::from_secs(5),
             crash: None,
         }

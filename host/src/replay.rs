@@ -26,6 +26,7 @@ use tokio::sync::{Semaphore, oneshot};
 pub use self::answer::disagreement;
 pub use self::counter::Counter;
 use self::trial::{Part, Task, Worker};
+use crate::blocking;
 use crate::config::ReplayLimits;
 use crate::error::Error;
 use crate::event_store::journal::Shelf;
@@ -205,7 +206,7 @@ impl Trial {
     }
 
     fn work(&self, handle: &Handle, tasks: &[Task], next: &AtomicUsize) -> Result<Vec<(usize, Part)>, Stop> {
-        self.step_back();
+        blocking::step_back(self.limits.niceness);
         let mut worker = Worker::new(self);
         let mut parts = Vec::new();
         loop {
@@ -214,17 +215,6 @@ impl Trial {
                 return Ok(parts);
             };
             parts.push((index, handle.block_on(worker.run(task))?));
-        }
-    }
-
-    /// Lets live work go first on this thread's processor.
-    fn step_back(&self) {
-        #[cfg(target_os = "linux")]
-        {
-            // On Linux a priority is a thread's. Without it the replay takes part of the processors as any other work.
-            if let Err(error) = rustix::process::setpriority_process(None, i32::from(self.limits.niceness)) {
-                tracing::warn!(%error, "the replay runs at normal priority");
-            }
         }
     }
 

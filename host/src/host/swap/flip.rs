@@ -132,7 +132,8 @@ async fn catch_up(drive: &Drive, swap: &Swap) -> Result<(), Error> {
             let projector = Arc::clone(&drive.host.projector);
             let (tenant, module) = (Arc::clone(&drive.tenant), Arc::clone(module));
             let projection = projection.to_owned();
-            let caught_up = blocking::on_own_thread(move || async move {
+            let niceness = drive.host.config.swap.rebuild_niceness;
+            let caught_up = blocking::in_background(niceness, move || async move {
                 projector.catch_up_shadow(&tenant, &module, &projection).await
             });
             let stopped = || Error::Unavailable("the rebuild was stopped".to_owned());

@@ -195,7 +195,8 @@ async fn fill(drive: &Drive, module: &Arc<Module>, projection: &str) -> Result<(
         Arc::clone(module),
         projection.to_owned(),
     );
-    let filled = blocking::on_own_thread(move || async move {
+    let niceness = drive.host.config.swap.rebuild_niceness;
+    let filled = blocking::in_background(niceness, move || async move {
         projector.fill_shadow_checked(&tenant, &module, &projection).await
     });
     let stopped = || Error::Unavailable("the rebuild was stopped".to_owned());

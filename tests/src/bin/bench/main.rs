@@ -44,7 +44,7 @@ struct Effort {
     baseline: Duration,
     /// Invoices that lines are added to in turn.
     invoices: usize,
-    /// Length of each of the five phases of the load during which modules are swapped.
+    /// Length of each phase of the load in which modules are swapped; those between are half as long.
     swap: Duration,
 }
 

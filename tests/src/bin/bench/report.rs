@@ -24,7 +24,7 @@ const FRESH_US_MAX: f64 = 20.0;
 const SHARE_MAX: f64 = 0.15;
 /// Smallest share of what the disk allows, unless the cores are the bound.
 const OF_DISK_MIN: f64 = 0.6;
-/// How many times as long as before the slowest of 100 requests may take during swaps.
+/// How many times as long as without the slowest of 100 requests may take during swaps.
 const SWAP_P99_MAX: f64 = 1.5;
 /// Share of the cores that other programs may use before the figures are doubtful.
 const OTHERS_MAX: f64 = 0.1;
@@ -256,9 +256,9 @@ pub(crate) fn reads(reads: &Reads) {
 /// What requests notice of swaps.
 pub(crate) fn swaps(phases: &[Phase]) {
     println!(
-        "\nReads and writes over HTTP, 32 connections with a pause after each answer, while modules are swapped; ratio of p99 to before"
+        "\nReads and writes over HTTP, 32 connections with a pause after each answer, while this is changed; ratio of p99 to nothing"
     );
-    let before = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
+    let unchanged = phases.first().map_or(f64::NAN, |phase| phase.p99_ms);
     for phase in phases {
         println!(
             "{:28} {:>8.0}/s  p50 {:.2} ms  p99 {:.2} ms  {:.2}x",
@@ -266,14 +266,14 @@ pub(crate) fn swaps(phases: &[Phase]) {
             phase.rate,
             phase.p50_ms,
             phase.p99_ms,
-            phase.p99_ms / before
+            phase.p99_ms / unchanged
         );
     }
     let worst = phases
         .iter()
-        .map(|phase| phase.p99_ms / before)
+        .map(|phase| phase.p99_ms / unchanged)
         .fold(0.0, f64::max);
-    let said = format!("{worst:.2}x of before, at most {SWAP_P99_MAX}x; no request failed");
+    let said = format!("{worst:.2}x of without, at most {SWAP_P99_MAX}x; no request failed");
     target("p99 during swaps", (worst <= SWAP_P99_MAX).into(), &said);
 }
 

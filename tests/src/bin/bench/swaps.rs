@@ -1,5 +1,6 @@
 //! What requests notice of swaps: 32 connections read and write while a module is upgraded, a broken canary is taken
-//! back, a read model is built anew, and all of it is rolled back. Each phase is held against the one before all of it.
+//! back, a read model is built anew, and all of it is rolled back. Between these phases are others in which nothing is
+//! changed: the history grows meanwhile, and the machine has its moods.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -25,7 +26,7 @@ const PAUSE: Duration = Duration::from_millis(16);
 const LOOK: Duration = Duration::from_millis(50);
 const TENANT: &str = "/admin/v1/tenants/demo";
 
-/// One phase of the load.
+/// One kind of phase of the load.
 pub(crate) struct Phase {
     pub(crate) name: &'static str,
     pub(crate) rate: f64,
@@ -33,7 +34,7 @@ pub(crate) struct Phase {
     pub(crate) p99_ms: f64,
 }
 
-/// Measures. A request that fails ends the bench.
+/// Measures; the first phase given is all those in which nothing was changed. A request that fails ends the bench.
 pub(crate) fn measure(effort: Effort) -> Vec<Phase> {
     // Of its own, so that the history that is replayed and rebuilt is that of this load.
     let requests = &Requests::against_a_new_host(effort.invoices);
@@ -43,26 +44,35 @@ pub(crate) fn measure(effort: Effort) -> Vec<Phase> {
     let api = requests.admin();
     let warm = requests.of(Work::ReadsAndWrites, CONNECTIONS, SLICE).run();
     requests.settle(&warm);
-    vec![
-        phase("before", effort.swap, requests, || {}),
-        phase("upgrade", effort.swap, requests, || {
+
+    let mut unchanged = Done::default();
+    let mut phase = |name, change: &(dyn Fn() + Sync)| {
+        let before = load(effort.swap / 2, requests, || {});
+        unchanged.took += before.took;
+        unchanged.add(before);
+        Phase::of(name, &load(effort.swap, requests, change))
+    };
+    let mut phases = vec![
+        phase("upgrade", &|| {
             change(api, &json!({ "version": "1.1.0" }), "completed");
         }),
-        phase("broken canary", effort.swap, requests, || {
+        phase("broken canary", &|| {
             let canary = json!({ "percent": 50, "seconds": 600 });
             let body = json!({ "version": "1.2.9", "skipReplay": true, "canary": canary });
             change(api, &body, "failed");
         }),
-        phase("canary and rebuild", effort.swap, requests, || {
+        phase("canary and rebuild", &|| {
             let canary = json!({ "percent": 20, "seconds": 600, "commands": 500 });
             change(api, &json!({ "version": "1.1.1", "canary": canary }), "completed");
         }),
-        phase("rollback", effort.swap, requests, || {
+        phase("rollback", &|| {
             let path = format!("{TENANT}/modules/invoicing/rollback");
             let reply = api.post(&path, &json!({ "version": "1.0.0" }));
             come_to(api, &reply, "completed");
         }),
-    ]
+    ];
+    phases.insert(0, Phase::of("nothing", &unchanged));
+    phases
 }
 
 /// Components and what is changed in their manifests.
@@ -94,8 +104,8 @@ fn changed(component: &str, changes: &[(&str, &str)]) -> Vec<u8> {
     })
 }
 
-/// One phase: as long as it should be, and until the change has come to its end.
-fn phase(name: &'static str, length: Duration, requests: &Requests, change: impl FnOnce()) -> Phase {
+/// Puts the load on, for so long and until the change has come to its end.
+fn load(length: Duration, requests: &Requests, change: impl FnOnce()) -> Done {
     let changed = AtomicBool::new(false);
     let done = thread::scope(|scope| {
         let loaded = scope.spawn(|| {
@@ -116,13 +126,7 @@ fn phase(name: &'static str, length: Duration, requests: &Requests, change: impl
         loaded.join().expect("every request succeeds")
     });
     requests.settle(&done);
-    let us = done.latencies.us();
-    Phase {
-        name,
-        rate: done.rate(),
-        p50_ms: us.median / 1e3,
-        p99_ms: us.p99 / 1e3,
-    }
+    done
 }
 
 /// Asks for a change and waits until it has come to this end.
@@ -155,6 +159,16 @@ fn come_to(api: &Client, reply: &Reply, end: &str) {
 }
 
 impl Phase {
+    fn of(name: &'static str, done: &Done) -> Self {
+        let us = done.latencies.us();
+        Self {
+            name,
+            rate: done.rate(),
+            p50_ms: us.median / 1e3,
+            p99_ms: us.p99 / 1e3,
+        }
+    }
+
     pub(crate) fn json(&self) -> Value {
         json!({ "phase": self.name, "connections": CONNECTIONS, "perSecond": self.rate, "p50Ms": self.p50_ms, "p99Ms": self.p99_ms })
     }

@@ -23,16 +23,24 @@ async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut(
 }
 
 /// Turns each case into a test of every backend: `backends: { sqlite: start_sqlite }` names how one is started; what it
-/// gives derefs to the store and keeps it alive.
+/// gives derefs to the store and keeps it alive. `servers: { redis: start_redis }` are those that need a server: what starts
+/// one gives nothing where there is none, which the server's kind has then said (`millwork_tests::servers`).
 macro_rules! on_every_backend {
-    (backends: { $($backend:ident: $start:ident),+ $(,)? }, cases: $cases:tt $(,)?) => {
-        $( mod $backend { $crate::conformance::on_every_backend!(@cases $start, $cases); } )+
+    (
+        backends: { $($backend:ident: $start:ident),+ $(,)? },
+        $(servers: { $($server:ident: $reach:ident),+ $(,)? },)?
+        cases: $cases:tt $(,)?
+    ) => {
+        $( mod $backend { $crate::conformance::on_every_backend!(@cases $start, Some, $cases); } )+
+        $($( mod $server { $crate::conformance::on_every_backend!(@cases $reach, std::convert::identity, $cases); } )+)?
     };
-    (@cases $start:ident, [ $($case:ident),+ $(,)? ]) => {
+    (@cases $start:ident, $given:path, [ $($case:ident),+ $(,)? ]) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                let backend = super::$start().await;
+                let Some(backend) = $given(super::$start().await) else {
+                    return;
+                };
                 super::$case(backend.store()).await;
             }
         )+

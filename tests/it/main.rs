@@ -31,6 +31,7 @@ mod publishing;
 mod replay;
 mod restart;
 mod sequences;
+mod servers;
 mod swaps;
 mod tenancy;
 mod tidy;

@@ -105,6 +105,19 @@ pub fn docker_registry() -> Option<PathBuf> {
     program.is_file().then_some(program)
 }
 
+/// The program of a server that the tests start, if it is there: in the folder that `MILLWORK_TEST_SERVERS` names, else in
+/// the one that `cargo xtask test` installs such programs into, else among those of the system.
+#[must_use]
+pub fn server_program(name: &str) -> Option<PathBuf> {
+    let installed = profile_folder().join("../servers/bin");
+    let first = env::var_os("MILLWORK_TEST_SERVERS").map_or(installed, PathBuf::from);
+    let path = env::var_os("PATH").unwrap_or_default();
+    std::iter::once(first)
+        .chain(env::split_paths(&path))
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
 /// The folder of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {

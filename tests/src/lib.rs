@@ -1,5 +1,5 @@
-//! What the tests and the bench share: a host as a process of its own ([`server`]), a client for it ([`client`]), and
-//! an OCI registry ([`oci`]).
+//! What the tests and the bench share: a host as a process of its own ([`server`]), a client for it ([`client`]),
+//! an OCI registry ([`oci`]), and the servers that production backends speak to ([`servers`]).
 //!
 //! Made for tests: whatever does not go as it must ends the caller with a message.
 
@@ -15,3 +15,4 @@ pub mod client;
 pub mod oci;
 pub mod poll;
 pub mod server;
+pub mod servers;

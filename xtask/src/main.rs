@@ -9,6 +9,7 @@ mod check;
 mod debian;
 mod guest;
 mod run;
+mod servers;
 mod shell;
 mod test;
 mod workspace;

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::build;
 use crate::debian;
 use crate::guest::{self, NotBuilt};
+use crate::servers;
 use crate::shell::{run, say};
 use crate::workspace::Workspace;
 
@@ -15,8 +16,9 @@ const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 /// Builds the host and all components, then runs `cargo test` with `filters` added to its arguments.
 ///
-/// The tests are told by `MILLWORK_COMPONENTS` where the components are and by `MILLWORK_BIN` where the host is. A
-/// component that could not be built for lack of a tool is not there, and the tests that need it say so and pass.
+/// The tests are told by `MILLWORK_COMPONENTS` where the components are, by `MILLWORK_BIN` where the host is, and by
+/// `MILLWORK_TEST_SERVERS` where the programs of the servers are that they start. A component or a server that cannot be had
+/// is not there; the tests that need it say that they are not run, and so does the end of this task.
 ///
 /// # Errors
 /// When something does not compile, or a test fails.
@@ -26,6 +28,8 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
     let registry = oci_registry(workspace)
         .map_err(|missing| not_built.push(missing))
         .ok();
+    let servers = servers::install(workspace);
+    not_built.extend(servers.missing);
     say("building the host and the tests");
     // Both at once: the features of what they share are then the same, and it is compiled once.
     run(workspace
@@ -33,7 +37,7 @@ pub(crate) fn test(workspace: &Workspace, filters: &[String]) -> Result<()> {
         .args(["build", "--release", "--bins", "--tests"])
         .args(EVERYTHING))?;
     say("running the tests");
-    let outcome = run_tests(workspace, filters, registry.as_deref());
+    let outcome = run_tests(workspace, filters, registry.as_deref(), &servers.programs);
     say(if outcome.is_ok() {
         "all tests that were run passed"
     } else {
@@ -59,7 +63,12 @@ fn oci_registry(workspace: &Workspace) -> Result<PathBuf, NotBuilt> {
     })
 }
 
-fn run_tests(workspace: &Workspace, filters: &[String], registry: Option<&Path>) -> Result<()> {
+fn run_tests(
+    workspace: &Workspace,
+    filters: &[String],
+    registry: Option<&Path>,
+    servers: &Path,
+) -> Result<()> {
     if filters.is_empty() {
         run(workspace
             .cargo()
@@ -76,7 +85,8 @@ fn run_tests(workspace: &Workspace, filters: &[String], registry: Option<&Path>)
     cargo.args(filters);
     cargo
         .env("MILLWORK_COMPONENTS", workspace.components())
-        .env("MILLWORK_BIN", workspace.millwork());
+        .env("MILLWORK_BIN", workspace.millwork())
+        .env("MILLWORK_TEST_SERVERS", servers);
     if let Some(registry) = registry {
         cargo.env("MILLWORK_DOCKER_REGISTRY", registry);
     }

@@ -1,8 +1,11 @@
 //! What components may touch, one module per capability: a narrow trait, the one host implementation of the WIT
-//! interface above it, and a file per backend below it. Capabilities do not know each other.
+//! interface above it, and a file per backend below it. Capabilities do not know each other. Two are the host's own and
+//! have no interface: [`locks`] and [`rate_limits`].
 
 pub mod documents;
 pub mod cache;
+pub mod locks;
+pub mod rate_limits;
 pub mod platform;
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};

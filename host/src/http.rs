@@ -9,6 +9,7 @@ mod exchange;
 pub mod auth;
 pub mod token;
 pub mod secret_file;
+mod limits;
 mod gateway;
 mod commands;
 mod body;
@@ -44,8 +45,10 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 pub use self::server::{Serving, listen};
 
 use self::auth::{Door, Principal};
+use self::limits::Limiter;
 use self::problem::Problem;
 use self::token::Keys;
+use crate::capability::rate_limits::RateLimits;
 use crate::error::Error;
 use crate::host::Host;
 
@@ -58,18 +61,29 @@ const COMPRESSED_BYTES_MIN: u64 = 1_024;
 pub struct App {
     host: Arc<Host>,
     door: Door,
+    limiter: Limiter,
     metrics: PrometheusHandle,
 }
 
 impl App {
-    /// The host behind HTTP, with its key from the data folder.
+    /// The host behind HTTP, with its key from the data folder; requests are counted in `rate_limits`.
     ///
     /// # Errors
     /// When the key cannot be read or made.
-    pub fn new(host: Arc<Host>, metrics: PrometheusHandle) -> io::Result<Arc<Self>> {
+    pub fn new(
+        host: Arc<Host>,
+        rate_limits: Arc<dyn RateLimits>,
+        metrics: PrometheusHandle,
+    ) -> io::Result<Arc<Self>> {
         let config = host.config();
         let door = Door::new(Keys::open(&config.data)?, config.http.tokens_cached);
-        Ok(Arc::new(Self { host, door, metrics }))
+        let limiter = Limiter::new(rate_limits, &config.http);
+        Ok(Arc::new(Self {
+            host,
+            door,
+            limiter,
+            metrics,
+        }))
     }
 
     /// The key, to issue tokens.

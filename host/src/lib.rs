@@ -17,6 +17,7 @@ pub mod error;
 pub mod config;
 pub mod blocking;
 pub mod sqlite;
+pub mod redis_link;
 pub mod bindings;
 pub mod artifact;
 pub mod event_store;

@@ -4,6 +4,9 @@
 mod cache;
 mod documents;
 mod events;
+mod locks;
+mod rate_limits;
+mod redis;
 
 use millwork_registry::id::TenantId;
 

@@ -29,6 +29,7 @@ mod openapi;
 mod outages;
 mod publishing;
 mod replay;
+mod rates;
 mod restart;
 mod sequences;
 mod servers;

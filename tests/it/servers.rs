@@ -59,7 +59,7 @@ fn elasticsearch_comes_back() {
 }
 
 /// Asks Redis in its inline form; the first line of the answer, or of what follows a length.
-fn redis(url: &str, command: &str) -> String {
+pub(crate) fn redis(url: &str, command: &str) -> String {
     let mut stream = TcpStream::connect(address(url)).unwrap();
     write!(stream, "{command}\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);

@@ -31,6 +31,8 @@ pub struct Setup {
     pub components: PathBuf,
     /// The log's filter.
     pub log: String,
+    /// Further arguments of `serve`.
+    pub arguments: Vec<String>,
 }
 
 /// A running host. Dropped, it is killed and its folder removed.
@@ -49,6 +51,7 @@ impl Default for Setup {
             demo: true,
             components: artifacts::components(),
             log: "info".to_owned(),
+            arguments: Vec::new(),
         }
     }
 }
@@ -297,6 +300,7 @@ impl Server {
         serve
             .arg("--components")
             .arg(&self.setup.components)
+            .args(&self.setup.arguments)
             .env("MILLWORK_LOG", &self.setup.log);
         if self.setup.demo {
             serve.arg("--demo");

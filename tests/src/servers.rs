@@ -202,9 +202,6 @@ impl Service {
         let kind = self.kind;
         let own = self.own_mut();
         assert!(own.process.is_none(), "{} runs already", kind.name);
-        poll::within(START_WITHIN, "the server's ports are free again", || {
-            ports::are_free(&own.place.ports).then_some(())
-        });
         assert!(
             own.run(kind),
             "{} does not start again:\n{}",
@@ -225,8 +222,15 @@ impl Service {
 
     fn end(&mut self, how: fn(Process)) {
         let name = self.kind.name;
-        let process = self.own_mut().process.take();
-        how(process.unwrap_or_else(|| panic!("{name} does not run")));
+        let own = self.own_mut();
+        how(own
+            .process
+            .take()
+            .unwrap_or_else(|| panic!("{name} does not run")));
+        // What the server has started ends a moment later.
+        poll::until("the server's ports are free again", || {
+            ports::are_free(&own.place.ports).then_some(())
+        });
     }
 
     fn process(&mut self) -> &Process {

@@ -3,6 +3,7 @@
 
 pub mod component;
 pub mod memory;
+pub mod redis;
 
 use std::time::Duration;
 

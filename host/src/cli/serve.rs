@@ -13,7 +13,8 @@ use millwork_registry::id::TenantId;
 use tokio::sync::watch;
 
 use super::{demo, output};
-use crate::config::{Config, CrashPoint};
+use crate::capability::rate_limits::memory::MemoryRateLimits;
+use crate::config::{Config, CrashPoint, Rate};
 use crate::host::Host;
 use crate::http::auth::{ADMIN, OPERATOR};
 use crate::http::token::{Claims, Keys, TTL_SECONDS_MAX};
@@ -46,6 +47,13 @@ pub(super) struct Serve {
     /// Folder with the components for `--demo`; `../components` beside the executable's folder when absent.
     #[arg(long, env = "MILLWORK_COMPONENTS", value_name = "DIR")]
     components: Option<PathBuf>,
+    /// How often the users of one tenant together may ask: `100` a second, or `100:500` for up to 500 at once after a time of
+    /// silence. No limit when absent.
+    #[arg(long, env = "MILLWORK_TENANT_RATE", value_name = "RATE")]
+    tenant_rate: Option<Rate>,
+    /// How often one user of a tenant may ask. No limit when absent.
+    #[arg(long, env = "MILLWORK_USER_RATE", value_name = "RATE")]
+    user_rate: Option<Rate>,
     /// How log lines look; text on a terminal and JSON elsewhere when absent.
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -66,11 +74,17 @@ impl Serve {
         let _lock = lock(&self.data)?;
         let mut config = Config::new(&self.data);
         config.swap.crash = crash_point()?;
+        config.http.tenant_rate = self.tenant_rate;
+        config.http.user_rate = self.user_rate;
         let limits = config.http.clone();
         let host = Host::open(config)
             .await
             .with_context(|| format!("open {}", self.data.display()))?;
-        let app = App::new(Arc::clone(&host), metrics.clone())?;
+        let app = App::new(
+            Arc::clone(&host),
+            Arc::new(MemoryRateLimits::new()),
+            metrics.clone(),
+        )?;
         let serving = http::listen(self.listen, limits)
             .await
             .with_context(|| format!("listen at {}", self.listen))?;

@@ -1,6 +1,6 @@
 //! `/api/v1`: from a request to the action of a module.
 //!
-//! Credential, tenant, generation, route, permission, in this order; then [`super::commands`] or [`super::views`]. What is
+//! Credential, tenant, rate limits, generation, route, permission, in this order; then [`super::commands`] or [`super::views`]. What is
 //! fetched here stays with the request to its end, so that a swap meanwhile changes nothing for it.
 
 use std::sync::Arc;
@@ -48,6 +48,7 @@ pub(super) async fn serve(State(app): State<Arc<App>>, request: Request) -> Resu
     let tenant_id = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
     let tenant = app.host.tenant(tenant_id)?;
     exchange.belongs_to(&tenant);
+    app.limiter.admit(&principal).await?;
     let generation = tenant.generation();
     if path == OPENAPI {
         return openapi::serve(&exchange, &generation, &parts.method);

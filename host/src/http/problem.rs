@@ -15,6 +15,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::config::Rate;
 use crate::error::Violation;
 
 /// Done; the answer is in the body.
@@ -61,6 +62,7 @@ enum Kind {
     TooLarge,
     MediaType,
     Invalid,
+    TooMany,
     Internal,
     Unavailable,
 }
@@ -79,6 +81,7 @@ impl Kind {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -97,6 +100,7 @@ impl Kind {
             Self::TooLarge => "The body is too large",
             Self::MediaType => "The body has another media type than is understood",
             Self::Invalid => "The request breaks rules",
+            Self::TooMany => "Too many requests",
             Self::Internal => "The request failed inside the host",
             Self::Unavailable => "Not possible at the moment",
         }
@@ -116,13 +120,14 @@ pub(super) fn of_commands() -> impl Iterator<Item = String> {
 
 /// Statuses that answers to views and queries may have beside success.
 pub(super) fn of_reads() -> impl Iterator<Item = String> {
-    use Kind::{Forbidden, Internal, Invalid, Malformed, NotFound, Unauthenticated, Unavailable};
+    use Kind::{Forbidden, Internal, Invalid, Malformed, NotFound, TooMany, Unauthenticated, Unavailable};
     let kinds = [
         Malformed,
         Unauthenticated,
         Forbidden,
         NotFound,
         Invalid,
+        TooMany,
         Internal,
         Unavailable,
     ];
@@ -178,6 +183,19 @@ impl Problem {
         );
         problem.0.header = HeaderValue::from_str(allow).ok().map(|value| (ALLOW, value));
         problem
+    }
+
+    /// More requests than a tenant or a user may send; `whose` says which of them.
+    pub(super) fn rate_limited(whose: &str, rate: Rate, seconds: u16) -> Self {
+        let Rate { per_second, burst } = rate;
+        Self::new(
+            Kind::TooMany,
+            "rate-limited",
+            format!(
+                "requests of one {whose} are limited to {per_second} a second and {burst} at once; try again after {seconds} s"
+            ),
+        )
+        .retry_after(seconds)
     }
 
     /// Over a limit on bodies, in bytes.

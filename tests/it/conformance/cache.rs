@@ -5,7 +5,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use millwork_host::capability::cache::Cache;
 use millwork_host::capability::cache::memory::MemoryCache;
+use millwork_host::capability::cache::redis::RedisCache;
 
+use super::redis::link;
 use super::{eventually, on_every_backend};
 
 struct Memory(MemoryCache);
@@ -20,20 +22,35 @@ async fn start_memory() -> Memory {
     Memory(MemoryCache::new(1 << 20))
 }
 
+struct Redis(RedisCache);
+
+impl Redis {
+    fn store(&self) -> &RedisCache {
+        &self.0
+    }
+}
+
+async fn start_redis() -> Option<Redis> {
+    Some(Redis(RedisCache::new(link()?)))
+}
+
 const LONG: Duration = Duration::from_secs(3_600);
 
 on_every_backend! {
     backends: { memory: start_memory },
+    servers: { redis: start_redis },
     cases: [
         what_is_put_is_there,
+        a_value_is_any_bytes,
+        no_time_is_none,
         what_is_removed_is_gone,
         an_entry_ends_with_its_time,
         a_new_value_has_its_own_time,
         a_counter_counts,
         a_value_that_is_no_counter_starts_anew,
         a_counter_keeps_the_time_it_started_with,
+        a_counter_stays_within_its_type,
         racers_on_one_counter,
-        a_full_cache_forgets,
     ],
 }
 
@@ -65,6 +82,26 @@ async fn what_is_put_is_there(cache: &dyn Cache) {
     );
     put(cache, "k", "2", Duration::MAX).await;
     assert_eq!(text(cache, "k").await.as_deref(), Some("2"));
+}
+
+async fn a_value_is_any_bytes(cache: &dyn Cache) {
+    let bytes: Bytes = (0..=u8::MAX).collect();
+    cache
+        .put("any \0 key:\u{e9}\r\n", bytes.clone(), LONG)
+        .await
+        .unwrap();
+    assert_eq!(cache.get("any \0 key:\u{e9}\r\n").await.unwrap(), Some(bytes));
+}
+
+async fn no_time_is_none(cache: &dyn Cache) {
+    put(cache, "k", "1", LONG).await;
+    put(cache, "k", "2", Duration::ZERO).await;
+    assert_eq!(text(cache, "k").await, None);
+    assert_eq!(cache.add("c", 3, Duration::ZERO).await.unwrap(), 3);
+    eventually("the end of a counter", || async {
+        text(cache, "c").await.is_none()
+    })
+    .await;
 }
 
 async fn what_is_removed_is_gone(cache: &dyn Cache) {
@@ -104,6 +141,21 @@ async fn a_counter_counts(cache: &dyn Cache) {
 async fn a_value_that_is_no_counter_starts_anew(cache: &dyn Cache) {
     put(cache, "k", "many", LONG).await;
     assert_eq!(cache.add("k", 2, LONG).await.unwrap(), 2);
+    put(cache, "k", "007", LONG).await;
+    assert_eq!(cache.add("k", 2, LONG).await.unwrap(), 2);
+}
+
+async fn a_counter_stays_within_its_type(cache: &dyn Cache) {
+    // Beyond what a float can hold exactly.
+    assert_eq!(cache.add("k", i64::MAX - 2, LONG).await.unwrap(), i64::MAX - 2);
+    for sum in [i64::MAX - 1, i64::MAX, i64::MAX] {
+        assert_eq!(cache.add("k", 1, LONG).await.unwrap(), sum);
+    }
+    assert_eq!(cache.add("l", i64::MIN + 1, LONG).await.unwrap(), i64::MIN + 1);
+    for sum in [i64::MIN, i64::MIN] {
+        assert_eq!(cache.add("l", -1, LONG).await.unwrap(), sum);
+    }
+    assert_eq!(cache.add("l", 1, LONG).await.unwrap(), i64::MIN + 1);
 }
 
 async fn a_counter_keeps_the_time_it_started_with(cache: &dyn Cache) {
@@ -116,10 +168,10 @@ async fn a_counter_keeps_the_time_it_started_with(cache: &dyn Cache) {
 }
 
 async fn racers_on_one_counter(cache: &dyn Cache) {
+    let runtime = tokio::runtime::Handle::current();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
                 for _ in 0..100 {
                     runtime.block_on(cache.add("k", 1, LONG)).unwrap();
                 }
@@ -129,7 +181,11 @@ async fn racers_on_one_counter(cache: &dyn Cache) {
     assert_eq!(cache.add("k", 0, LONG).await.unwrap(), 800);
 }
 
-async fn a_full_cache_forgets(cache: &dyn Cache) {
+/// A Redis forgets as its operator has told it to.
+#[tokio::test]
+async fn a_full_cache_forgets() {
+    let memory = start_memory().await;
+    let cache: &dyn Cache = memory.store();
     let large = "x".repeat(10_000);
     for at in 0..1_000 {
         put(cache, &format!("k{at}"), &large, LONG).await;

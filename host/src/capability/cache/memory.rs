@@ -114,5 +114,8 @@ fn after(now: Instant, ttl: Duration) -> Instant {
 }
 
 fn counter(value: &Bytes) -> Option<i64> {
-    std::str::from_utf8(value).ok()?.parse().ok()
+    let text = std::str::from_utf8(value).ok()?;
+    let number: i64 = text.parse().ok()?;
+    // `007` may be many things to a component; Redis takes it for no counter either.
+    (number.to_string() == text).then_some(number)
 }

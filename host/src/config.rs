@@ -1,9 +1,19 @@
 //! Every bound and setting of the host, named. Each has a default that serves a small installation.
 
+pub mod file;
+pub mod profile;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
+
+use millwork_registry::id::TenantId;
+use serde::Deserialize;
+
+use self::profile::Profile;
 
 /// Longest id of an aggregate or a document, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
@@ -35,11 +45,21 @@ pub const SORT_FIELDS_MAX: usize = 8;
 /// Fields that a find may ask for.
 pub const FIELDS_MAX: usize = 256;
 
-/// Everything that `millwork serve` can be told.
-#[derive(Debug, Clone)]
+/// Everything that `millwork serve` can be told: by a file, see [`file`], by variables of the environment, and what is
+/// absent there has its default.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Folder that holds all data.
     pub data: PathBuf,
+    /// Address to listen at; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The tenants that this host serves; empty is all.
+    pub tenants: BTreeSet<TenantId>,
+    /// The profile of tenants that name none.
+    pub profile: String,
+    /// Where the data of tenants is, by the names that tenants give: [`profile::EMBEDDED`] is always there.
+    pub profiles: BTreeMap<String, Profile>,
     /// How the event file is written and files are read.
     pub events: EventLimits,
     /// Bytes that the cache of all tenants keeps.
@@ -68,6 +88,10 @@ impl Config {
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
             data: data.into(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            tenants: BTreeSet::new(),
+            profile: profile::EMBEDDED.to_owned(),
+            profiles: BTreeMap::new(),
             events: EventLimits::default(),
             cache_bytes_max: 64 << 20,
             engine: EngineLimits::default(),
@@ -80,16 +104,32 @@ impl Config {
             http: HttpLimits::default(),
         }
     }
+
+    /// Whether this host serves a tenant.
+    #[must_use]
+    pub fn serves(&self, tenant: &TenantId) -> bool {
+        self.tenants.is_empty() || self.tenants.contains(tenant)
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self::new("data")
+    }
 }
 
 /// How releases are taken from and to other registries. They may be as large as those that are sent here.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ArtifactLimits {
     /// How long a connection may take to be made.
+    #[serde(with = "humantime_serde")]
     pub connect_timeout: Duration,
     /// How long a registry may be silent.
+    #[serde(with = "humantime_serde")]
     pub silence_timeout: Duration,
     /// How long all of a transfer may take: less than a request may, so that the answer says what was slow.
+    #[serde(with = "humantime_serde")]
     pub transfer_timeout: Duration,
 }
 
@@ -104,7 +144,8 @@ impl Default for ArtifactLimits {
 }
 
 /// How the event file is written and files are read.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EventLimits {
     /// Requests that may wait for the writer; further ones are refused.
     pub queue_max: usize,
@@ -128,7 +169,8 @@ impl Default for EventLimits {
 }
 
 /// What one call into a component may use.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct EngineLimits {
     /// Instances alive at once in the whole host; more wait.
     pub instances_max: u32,
@@ -139,6 +181,7 @@ pub struct EngineLimits {
     /// Stack of one call.
     pub stack_bytes_max: usize,
     /// Period of the ticker that deadlines are counted in.
+    #[serde(with = "humantime_serde")]
     pub tick: Duration,
     /// How long a pure call may hold a worker thread before it moves to the slow lane, in ticks.
     pub inline_ticks: u64,
@@ -182,7 +225,8 @@ impl Default for EngineLimits {
 }
 
 /// How commands are handled.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct DispatchLimits {
     /// How often a command is decided again after a version conflict.
     pub attempts_max: u32,
@@ -221,7 +265,8 @@ impl Default for DispatchLimits {
 }
 
 /// How projections are run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ProjectLimits {
     /// Events that one unit of work applies.
     pub batch_events_max: u32,
@@ -230,13 +275,16 @@ pub struct ProjectLimits {
     /// Tenants whose failing projections are tried again at once.
     pub failing_at_once: usize,
     /// First wait after a failure; doubles up to `backoff_max`.
+    #[serde(with = "humantime_serde")]
     pub backoff_min: Duration,
     /// Longest wait after a failure.
+    #[serde(with = "humantime_serde")]
     pub backoff_max: Duration,
     /// How many times as long as a failed try took the wait after it is at least, within `backoff_max`: what runs to its
     /// deadline each time must not hold up its tenant most of the time.
     pub backoff_share: u32,
     /// Longest wait of a query for `?after=`.
+    #[serde(with = "humantime_serde")]
     pub wait_max: Duration,
     /// A projection without events of its own saves its checkpoint at least after so many of others.
     pub checkpoint_every: u64,
@@ -261,7 +309,8 @@ impl Default for ProjectLimits {
 }
 
 /// How history is replayed on a candidate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct ReplayLimits {
     /// Replays of the whole host at once; more wait.
     pub replays_at_once: usize,
@@ -277,6 +326,7 @@ pub struct ReplayLimits {
     /// Commands looked at, the last ones, of each kind: with events, without, rejected.
     pub commands_max: u32,
     /// Time for one replay; what is left then is told as skipped.
+    #[serde(with = "humantime_serde")]
     pub duration_max: Duration,
     /// Events folded in one call.
     pub load_page: u32,
@@ -313,13 +363,17 @@ impl Default for ReplayLimits {
 }
 
 /// How modules are changed while they serve.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct SwapLimits {
     /// How long a request for a change waits for another change of the same tenant.
+    #[serde(with = "humantime_serde")]
     pub turn_wait_max: Duration,
     /// How long such a request waits for the change to be settled before it is told how far it has come.
+    #[serde(with = "humantime_serde")]
     pub answer_within: Duration,
     /// How long a release that was replaced may take over its last calls; after that it stays loaded until they end.
+    #[serde(with = "humantime_serde")]
     pub drain_max: Duration,
     /// Swaps of a tenant that are listed.
     pub listed_max: usize,
@@ -329,8 +383,10 @@ pub struct SwapLimits {
     /// what is projected live waits for each of its units of work.
     pub rebuild_niceness: u8,
     /// Time for trying the history before a rollback.
+    #[serde(with = "humantime_serde")]
     pub roll_back_replay_max: Duration,
     /// For tests of power loss: the process ends itself before or after this step of a swap.
+    #[serde(skip)]
     pub crash: Option<CrashPoint>,
 }
 
@@ -385,19 +441,24 @@ impl CrashPoint {
 }
 
 /// How modules are watched.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HealthLimits {
     /// How often each module is asked how it is.
+    #[serde(with = "humantime_serde")]
     pub every: Duration,
     /// Unhealthy answers in a row after which it is activated anew; the pause between tries doubles up to `restart_max`.
     pub unhealthy_in_a_row_max: u32,
     /// Longest pause between two tries to activate an unhealthy module anew.
+    #[serde(with = "humantime_serde")]
     pub restart_max: Duration,
     /// Failing calls in a row after which a module is quarantined.
     pub failures_in_a_row_max: u32,
     /// First quarantine; doubles up to `quarantine_max` as long as calls fail.
+    #[serde(with = "humantime_serde")]
     pub quarantine_min: Duration,
     /// Longest quarantine.
+    #[serde(with = "humantime_serde")]
     pub quarantine_max: Duration,
 }
 
@@ -415,19 +476,23 @@ impl Default for HealthLimits {
 }
 
 /// What requests may be like.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct HttpLimits {
     /// Bytes of a command's body.
     pub body_bytes_max: usize,
     /// Bytes of an uploaded release.
     pub release_bytes_max: usize,
     /// Time for a whole request.
+    #[serde(with = "humantime_serde")]
     pub request_timeout: Duration,
     /// Time given to open requests when the host stops.
+    #[serde(with = "humantime_serde")]
     pub drain: Duration,
     /// Connections open at once; more wait to be accepted.
     pub connections_max: usize,
     /// How long a connection may wait for, or take over, the head of its next request.
+    #[serde(with = "humantime_serde")]
     pub idle_max: Duration,
     /// Documents of one page.
     pub page_max: u32,
@@ -442,7 +507,8 @@ pub struct HttpLimits {
 }
 
 /// How often something may be asked for: `100` a second, or `100:500` for up to 500 at once after a time of silence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct Rate {
     /// What is granted for ever, at most [`Rate::PER_SECOND_MAX`].
     pub per_second: NonZeroU32,
@@ -458,6 +524,14 @@ impl Rate {
     #[must_use]
     pub fn interval(self) -> Duration {
         Duration::from_micros(u64::from(Self::PER_SECOND_MAX / self.per_second)).max(Duration::from_micros(1))
+    }
+}
+
+impl TryFrom<String> for Rate {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
     }
 }
 

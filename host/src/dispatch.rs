@@ -20,14 +20,13 @@ use serde_json::Value;
 
 use self::facts::Seen;
 use self::job::Job;
-use self::lanes::Lanes;
+use self::lanes::{Lanes, Passage};
 use self::outcome::Outcome;
 use self::states::States;
 use crate::bindings::types;
 use crate::config::DispatchLimits;
-use crate::engine::component::Asked;
 use crate::error::{Error, Rejection};
-use crate::event_store::{AppendError, EventStore, Origin, Position, Recorded, Subject};
+use crate::event_store::{AppendError, EventStore, Journalled, Origin, Position, Recorded, Subject};
 use crate::tenant::{Canary, Module, Tenant};
 
 /// Executes commands of all tenants.
@@ -147,11 +146,9 @@ impl Dispatcher {
             return Ok(Attempt::Again);
         };
         if let Err(error) = job.check(&seen) {
-            drop(lane);
-            return if seen.settle().await {
-                Ok(Attempt::Again)
-            } else {
-                Err(error)
+            return match self.is_outdated(tenant, job, seen, lane).await? {
+                true => Ok(Attempt::Again),
+                false => Err(error),
             };
         }
 
@@ -167,8 +164,11 @@ impl Dispatcher {
         let decision = match verdict {
             Ok(decision) => decision,
             Err(rejection) => {
-                drop(lane);
-                return self.reject(tenant, job, seen, &asked, rejection).await;
+                let entry = job.journal(&seen, &asked);
+                if self.is_outdated(tenant, job, seen, lane).await? {
+                    return Ok(Attempt::Again);
+                }
+                return Err(self.reject(tenant, job, entry, rejection));
             }
         };
         let outcome = Outcome::check(job, &seen, decision, &self.limits)?;
@@ -196,26 +196,42 @@ impl Dispatcher {
         }
     }
 
-    /// A rejection counts once everything it was based on is durable; else the command is decided again.
-    async fn reject(
+    /// Whether a refusal must not rest on what an attempt saw, and the command is to be decided again: some of it was not
+    /// durable yet, or another host has appended since.
+    ///
+    /// The lane is kept while the store is asked, so that this host's own appends are not taken for another's.
+    async fn is_outdated(
         &self,
-        tenant: &Arc<Tenant>,
+        tenant: &Tenant,
         job: &Job,
         seen: Seen,
-        asked: &Asked,
-        rejection: types::Rejection,
-    ) -> Result<Attempt, Error> {
-        let entry = job.journal(&seen, asked);
-        if seen.settle().await {
-            return Ok(Attempt::Again);
+        lane: Passage,
+    ) -> Result<bool, Error> {
+        if seen.is_pending() {
+            drop(lane);
+            seen.settle().await;
+            return Ok(true);
         }
+        let versions: Vec<_> = seen
+            .versions()
+            .map(|(of, version)| (of.clone(), version))
+            .collect();
+        if self.events.is_current(&tenant.id, &versions).await? {
+            return Ok(false);
+        }
+        self.states.forget_seen(tenant, job, &seen);
+        Ok(true)
+    }
+
+    /// Keeps a rejected command in the journal, unless nothing is to be recorded.
+    fn reject(&self, tenant: &Tenant, job: &Job, entry: Journalled, rejection: types::Rejection) -> Error {
         let rejection = Rejection::from(rejection);
         if !job.dry_run {
             let kept = serde_json::to_string(&rejection).unwrap_or_default();
             self.events
                 .journal_rejection(&tenant.id, entry, Arc::clone(&job.origin), kept);
         }
-        Err(Error::Rejected(rejection))
+        Error::Rejected(rejection)
     }
 }
 

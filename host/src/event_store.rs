@@ -6,6 +6,7 @@
 //! Nothing here knows WIT types or what an event means.
 
 pub mod journal;
+pub mod mongodb;
 pub mod sqlite;
 
 use std::pin::Pin;
@@ -259,6 +260,13 @@ pub trait EventStore: Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError>;
 
+    /// Whether aggregates are still at the versions seen: what a host remembers of an aggregate may be old where others
+    /// append to the same store. One that has a single writer knows that they are, and does not look.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store fails.
+    async fn is_current(&self, tenant: &TenantId, seen: &[(Subject, u64)]) -> Result<bool, StoreError>;
+
     /// The newest snapshot that `state_version` can read.
     ///
     /// # Errors
@@ -330,4 +338,7 @@ pub trait EventStore: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`] when the store fails.
     async fn last_position(&self, tenant: &TenantId) -> Result<watch::Receiver<Position>, StoreError>;
+
+    /// Writes what still waits and stops; appends that come later fail. A second time does nothing.
+    async fn close(&self);
 }

@@ -10,7 +10,7 @@ mod lifecycle;
 mod health;
 pub mod swap;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -25,21 +25,19 @@ use tokio::task::JoinSet;
 
 use self::swap::Live;
 pub use self::trial::Tried;
+use crate::backends::Backends;
+use crate::backends::routes::RoutedEvents;
 use crate::blocking;
-use crate::capability::cache::Cache;
-use crate::capability::cache::memory::MemoryCache;
-use crate::capability::documents::DocumentStore;
-use crate::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimits};
 use crate::capability::platform::now_ms;
 use crate::config::Config;
+use crate::config::profile::EMBEDDED;
 use crate::dispatch::Dispatcher;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::event_store::EventStore;
-use crate::event_store::sqlite::{SqliteEvents, SqliteEventsLimits};
 use crate::project::{Projector, StepError};
 use crate::replay::Replayer;
-use crate::tenant::{Broken, Generation, Module, Tenant};
+use crate::tenant::{Broken, Generation, Module, Stores, Tenant};
 
 /// A release that was published.
 pub struct Published {
@@ -55,9 +53,13 @@ pub struct Host {
     pub dispatcher: Dispatcher,
     config: Config,
     engine: Engine,
-    events: Arc<SqliteEvents>,
-    documents: Arc<dyn DocumentStore>,
-    cache: Arc<dyn Cache>,
+    /// Above those of all profiles.
+    events: Arc<RoutedEvents>,
+    embedded: Backends,
+    /// Those that were opened, by profile. tokio's lock, since opening waits for servers, and is done once.
+    backends: tokio::sync::Mutex<HashMap<String, Backends>>,
+    /// Profiles whose servers were not reached yet. std's lock: held for a look-up only.
+    unreached: RwLock<BTreeSet<String>>,
     catalog: Catalog,
     generations: Generations,
     swaps: Swaps,
@@ -86,9 +88,8 @@ impl Host {
         let opened = blocking::run(|| Self::parts(config))?;
         let host = Arc::new(opened);
         for record in host.tenants()? {
-            if let Err(error) = host.start_tenant(record.id.clone()).await {
-                tracing::error!(tenant = %record.id, %error, "tenant does not start");
-                host.keep(record.id, Err(error.to_string()));
+            if host.config.serves(&record.id) {
+                host.start_or_retry(record).await;
             }
         }
         host.spawn(health::watch(Arc::clone(&host))).await;
@@ -99,19 +100,9 @@ impl Host {
         let failed =
             |what: &str, error: &dyn std::fmt::Display| Error::Unavailable(format!("{what}: {error}"));
         std::fs::create_dir_all(&config.data).map_err(|error| failed("data folder", &error))?;
-        let events = SqliteEvents::open(
-            &config.data.join("events.db"),
-            &SqliteEventsLimits {
-                queue_max: config.events.queue_max,
-                batch_max: config.events.batch_max,
-                readers_max: config.events.event_readers_max,
-            },
-        )?;
-        let reading = SqliteDocumentsLimits {
-            readers_max: config.events.document_readers_max,
-        };
-        let events = Arc::new(events);
-        let store: Arc<dyn EventStore> = Arc::<SqliteEvents>::clone(&events);
+        let embedded = Backends::embedded(&config)?;
+        let events = Arc::<RoutedEvents>::default();
+        let store: Arc<dyn EventStore> = Arc::<RoutedEvents>::clone(&events);
         let engine = Engine::new(config.engine.clone(), config.data.join("compiled"));
         let engine = engine.map_err(|error| failed("engine", &error))?;
         let projector = Projector::new(Arc::clone(&store), config.project.clone(), config.engine.clone());
@@ -120,8 +111,9 @@ impl Host {
             dispatcher: Dispatcher::new(store, config.dispatch.clone()),
             engine,
             events,
-            documents: Arc::new(SqliteDocuments::new(config.data.join("tenants"), reading)),
-            cache: Arc::new(MemoryCache::new(config.cache_bytes_max)),
+            embedded,
+            backends: tokio::sync::Mutex::default(),
+            unreached: RwLock::default(),
             catalog: Catalog::open(&config.data.join("registry"))?,
             generations: Generations::open(&config.data.join("tenants"))?,
             swaps: Swaps::new(&config.data.join("tenants")),
@@ -153,7 +145,14 @@ impl Host {
     /// Whether set-up is done and requests are served.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.ready.load(Ordering::Acquire)
+        self.ready.load(Ordering::Acquire) && self.unreached().is_empty()
+    }
+
+    /// Profiles of tenants of this host whose servers were not reached since it started.
+    #[must_use]
+    pub fn unreached(&self) -> BTreeSet<String> {
+        let unreached = self.unreached.read().unwrap_or_else(PoisonError::into_inner);
+        unreached.clone()
     }
 
     /// Says that set-up is done.
@@ -198,11 +197,17 @@ impl Host {
         Ok(blocking::run(|| self.generations.load(id))?)
     }
 
-    /// Makes a tenant without modules.
+    /// Makes a tenant without modules, with its data where a profile says: the host's own choice when none is named.
     ///
     /// # Errors
-    /// [`Error::Exists`] when there is one with this id.
-    pub async fn create_tenant(self: &Arc<Self>, id: TenantId, name: String) -> Result<(), Error> {
+    /// [`Error::Exists`] when there is one with this id; [`Error::NotFound`] when there is no such profile;
+    /// [`Error::Malformed`] for a tenant that this host does not serve.
+    pub async fn create_tenant(
+        self: &Arc<Self>,
+        id: TenantId,
+        name: String,
+        profile: Option<String>,
+    ) -> Result<(), Error> {
         let _creating = self.creating.lock().await;
         if !matches!(self.tenant(&id), Err(Error::NoTenant(_))) {
             return Err(Error::Exists {
@@ -210,31 +215,41 @@ impl Host {
                 id: id.to_string(),
             });
         }
-        self.generations.create_tenant(&TenantRecord {
-            id: id.clone(),
+        if !self.config.serves(&id) {
+            return Err(Error::Malformed(format!("this host does not serve tenant {id}")));
+        }
+        let profile = profile.unwrap_or_else(|| self.config.profile.clone());
+        // Before anything is written: a tenant whose data has no place is no use.
+        self.backends_of(&profile).await?;
+        let record = TenantRecord {
+            id,
             name,
             created_at_ms: now_ms(),
-        })?;
-        self.start_tenant(id).await
+            profile: Some(profile),
+        };
+        self.generations.create_tenant(&record)?;
+        self.start_tenant(record).await
     }
 
     /// Loads a tenant's generation and starts its projector.
-    async fn start_tenant(self: &Arc<Self>, id: TenantId) -> Result<(), Error> {
+    async fn start_tenant(self: &Arc<Self>, record: TenantRecord) -> Result<(), Error> {
+        let TenantRecord { id, profile, .. } = record;
         let recorded = self.generations.load(&id)?;
+        let backends = self.backends_of(profile.as_deref().unwrap_or(EMBEDDED)).await?;
         let (modules, broken) = blocking::run(|| self.load_all(&recorded));
-        let documents = self.documents.open(&id).await?;
+        self.events.route(id.clone(), Arc::clone(&backends.events));
+        let documents = backends.documents.open(&id).await?;
         for module in modules.values() {
             documents.prepare(&module.all_collections()).await?;
         }
         let generation = Generation::new(recorded.number, modules)?.without(broken);
         let slow_calls_max = self.config.engine.slow_calls_max;
-        let tenant = Tenant::new(
-            id.clone(),
+        let stores = Stores {
             documents,
-            Arc::clone(&self.cache),
-            generation,
-            slow_calls_max,
-        );
+            cache: backends.cache,
+            rate_limits: backends.rate_limits,
+        };
+        let tenant = Tenant::new(id.clone(), stores, generation, slow_calls_max);
         let tenant = Arc::new(tenant);
         if let Err(error) = self.resume_rebuilds(&tenant).await {
             // What there is of it goes on being read; the next start tries again.
@@ -245,6 +260,61 @@ impl Host {
         self.resume_swaps(&tenant).await?;
         self.keep(id, Ok(tenant));
         Ok(())
+    }
+
+    /// Starts a tenant, again and again while the servers of its profile are not reached. What fails otherwise takes no
+    /// other tenant down: asking for it says why.
+    async fn start_or_retry(self: &Arc<Self>, record: TenantRecord) {
+        let id = record.id.clone();
+        let Err(error) = self.start_tenant(record.clone()).await else {
+            return;
+        };
+        tracing::error!(tenant = %id, %error, "tenant does not start");
+        self.keep(id, Err(error.to_string()));
+        if !matches!(error, Error::Unavailable(_)) {
+            return;
+        }
+        let (host, mut stop) = (Arc::clone(self), self.stop.subscribe());
+        self.spawn(async move {
+            let (mut wait, longest) = (host.config.project.backoff_min, host.config.project.backoff_max);
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(wait) => {}
+                    _ = stop.wait_for(|stop| *stop) => return,
+                }
+                wait = (wait * 2).min(longest);
+                match host.start_tenant(record.clone()).await {
+                    Ok(()) => return tracing::info!(tenant = %record.id, "tenant has started"),
+                    Err(error) => host.keep(record.id.clone(), Err(error.to_string())),
+                }
+            }
+        })
+        .await;
+    }
+
+    /// The backends of a profile, opened by whoever needs them first.
+    async fn backends_of(&self, name: &str) -> Result<Backends, Error> {
+        let mut opened = self.backends.lock().await;
+        if let Some(backends) = opened.get(name) {
+            return Ok(backends.clone());
+        }
+        let profile = self.config.find_profile(name).ok_or_else(|| Error::NotFound {
+            what: "profile".to_owned(),
+            id: name.to_owned(),
+        })?;
+        let backends = Backends::open(&self.config, name, &profile, &self.embedded).await;
+        let mut unreached = self.unreached.write().unwrap_or_else(PoisonError::into_inner);
+        match backends {
+            Ok(backends) => {
+                unreached.remove(name);
+                opened.insert(name.to_owned(), backends.clone());
+                Ok(backends)
+            }
+            Err(error) => {
+                unreached.insert(name.to_owned());
+                Err(error)
+            }
+        }
     }
 
     /// A module that does not load takes no other down.
@@ -311,6 +381,12 @@ impl Host {
         Ok(Published { release, notes })
     }
 
+    /// What runs the projections of all tenants.
+    #[must_use]
+    pub fn projector(&self) -> &Projector {
+        &self.projector
+    }
+
     /// Turns true when the host is about to stop: what would last for ever ends.
     #[must_use]
     pub fn closing(&self) -> watch::Receiver<bool> {
@@ -350,7 +426,10 @@ impl Host {
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
         while tasks.join_next().await.is_some() {}
-        self.events.close().await;
+        self.embedded.events.close().await;
+        for backends in self.backends.lock().await.values() {
+            backends.events.close().await;
+        }
     }
 }
 

@@ -48,7 +48,6 @@ use self::auth::{Door, Principal};
 use self::limits::Limiter;
 use self::problem::Problem;
 use self::token::Keys;
-use crate::capability::rate_limits::RateLimits;
 use crate::error::Error;
 use crate::host::Host;
 
@@ -66,18 +65,14 @@ pub struct App {
 }
 
 impl App {
-    /// The host behind HTTP, with its key from the data folder; requests are counted in `rate_limits`.
+    /// The host behind HTTP, with its key from the data folder.
     ///
     /// # Errors
     /// When the key cannot be read or made.
-    pub fn new(
-        host: Arc<Host>,
-        rate_limits: Arc<dyn RateLimits>,
-        metrics: PrometheusHandle,
-    ) -> io::Result<Arc<Self>> {
+    pub fn new(host: Arc<Host>, metrics: PrometheusHandle) -> io::Result<Arc<Self>> {
         let config = host.config();
         let door = Door::new(Keys::open(&config.data)?, config.http.tokens_cached);
-        let limiter = Limiter::new(rate_limits, &config.http);
+        let limiter = Limiter::new(&config.http);
         Ok(Arc::new(Self {
             host,
             door,

@@ -4,6 +4,7 @@
 //! checkpoint behind it commit in one unit of work, so each event takes effect once. A projection that fails stands
 //! still and is tried again with backoff, apart from those that go on; its lag shows in `/metrics`.
 
+mod follow;
 pub mod progress;
 pub mod rebuild;
 mod repeat;
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 pub use self::progress::Progress;
 use crate::blocking;
 use crate::capability::documents::component::Access;
-use crate::capability::documents::{Checkpoint, DocumentError, Line};
+use crate::capability::documents::{Checkpoint, DocumentError, Line, Unit};
 use crate::config::{EngineLimits, ProjectLimits};
 use crate::engine::CallError;
 use crate::engine::event::event_for_component;
@@ -48,6 +49,22 @@ pub enum StepError {
     /// The component failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// Another host has moved the projection meanwhile: it goes on from there.
+    #[error("another host has brought the projection to position {at}")]
+    Overtaken {
+        /// Where its checkpoint is now.
+        at: Position,
+    },
+    /// Another host runs a newer release: this one must not write into what that has made.
+    #[error(
+        "version {found} of the projection has made the read models, this release has version {declared}"
+    )]
+    Superseded {
+        /// The version that the read models are of.
+        found: u32,
+        /// The version here.
+        declared: u32,
+    },
     /// The same events led to other documents the second time: a bug in the component; says where.
     #[error("{0}")]
     NotRepeatable(String),
@@ -258,7 +275,13 @@ impl Projector {
         let Some(end) = events.last().map(|event| event.position) else {
             return Ok(false);
         };
-        let wrote = self.apply(step, events, end, saved).await?;
+        let wrote = match self.apply(step, events, end, saved).await {
+            Err(StepError::Overtaken { at }) => {
+                step.tenant.progress.set(&key, at, Some(at));
+                return Ok(true);
+            }
+            applied => applied?,
+        };
         // Before anybody who waits for it goes on, and looks.
         self.report_lag(step, end).await;
         step.tenant.progress.set(&key, end, wrote.then_some(end));
@@ -266,7 +289,8 @@ impl Projector {
     }
 
     /// Applies a batch and commits it with its checkpoint; whether there was anything to commit. A batch without events
-    /// for the projection moves its checkpoint, `saved` the last time, only now and then.
+    /// for the projection moves its checkpoint, `saved` the last time, only now and then. Where other hosts write the same
+    /// documents, the batch is thrown away if one of them has moved the checkpoint since: within the unit nobody can.
     async fn apply(
         &self,
         step: Step<'_>,
@@ -281,6 +305,7 @@ impl Projector {
             return Ok(false);
         }
         let mut unit = step.tenant.documents.begin().await?;
+        step.check_position(&mut *unit, saved).await?;
         if !wanted.is_empty() {
             let writable = step.declared.collections.clone();
             let access = Access::Project {
@@ -342,6 +367,21 @@ impl Step<'_> {
             line: self.line,
             version: self.declared.version,
             position,
+        }
+    }
+
+    /// Whether the projection still is where this host has left it, and of this release.
+    async fn check_position(&self, unit: &mut dyn Unit, saved: Position) -> Result<(), StepError> {
+        let found = unit.checkpoint(&self.key(), self.line).await?;
+        let (at, version) = found.map_or((0, 0), |found| (found.position, found.version));
+        let declared = self.declared.version;
+        match at {
+            _ if version > declared => Err(StepError::Superseded {
+                found: version,
+                declared,
+            }),
+            at if at != saved => Err(StepError::Overtaken { at }),
+            _ => Ok(()),
         }
     }
 

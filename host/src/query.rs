@@ -16,7 +16,7 @@ use crate::capability::platform::now_ms;
 use crate::config::EngineLimits;
 use crate::error::{Error, Rejection};
 use crate::event_store::{Origin, Position};
-use crate::project;
+use crate::project::{self, Projector};
 use crate::tenant::{Module, Tenant};
 
 /// One document of a view.
@@ -120,11 +120,13 @@ fn context(module: &Module, origin: Origin) -> types::Context {
     }
 }
 
-/// Waits until the projections behind a view or query have applied `after`; gives the position they are at.
+/// Waits until the projections behind a view or query have applied `after`, here or on another host; gives the position
+/// they are at.
 ///
 /// # Errors
 /// [`Error::Behind`] when they have not within `limit`.
 pub async fn wait(
+    projector: &Projector,
     tenant: &Tenant,
     module: &Module,
     action: &Action,
@@ -132,10 +134,17 @@ pub async fn wait(
     limit: Duration,
 ) -> Result<Position, Error> {
     for projection in module.projections_behind(action) {
-        tenant
-            .progress
-            .reach(&project::key(&module.manifest.name, projection), after, limit)
-            .await?;
+        let key = project::key(&module.manifest.name, projection);
+        let reached = tenant.progress.reach(&key, after, limit);
+        if tenant.documents.is_shared() {
+            tokio::select! {
+                biased;
+                reached = reached => reached?,
+                () = projector.follow(tenant, module, projection, after) => {}
+            }
+        } else {
+            reached.await?;
+        }
     }
     Ok(position(tenant, module, action))
 }

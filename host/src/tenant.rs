@@ -25,6 +25,7 @@ pub use self::routes::Routed;
 use self::routes::Routes;
 use crate::capability::cache::Cache;
 use crate::capability::documents::Documents;
+use crate::capability::rate_limits::RateLimits;
 use crate::engine::component::Caller;
 use crate::error::Error;
 use crate::project::Progress;
@@ -37,6 +38,8 @@ pub struct Tenant {
     pub documents: Arc<dyn Documents>,
     /// The cache of the whole host; keys are made per tenant.
     pub cache: Arc<dyn Cache>,
+    /// Where its requests are counted.
+    pub rate_limits: Arc<dyn RateLimits>,
     /// How far its projections have come.
     pub progress: Progress,
     /// Held by whoever changes the generation: one swap at a time. An `Arc`, so that a task can hold it to its end.
@@ -49,6 +52,16 @@ pub struct Tenant {
     pub effects: Arc<Semaphore>,
     caller: Caller,
     generation: ArcSwap<Generation>,
+}
+
+/// What a tenant's data is kept in.
+pub struct Stores {
+    /// See [`Tenant::documents`].
+    pub documents: Arc<dyn Documents>,
+    /// See [`Tenant::cache`].
+    pub cache: Arc<dyn Cache>,
+    /// See [`Tenant::rate_limits`].
+    pub rate_limits: Arc<dyn RateLimits>,
 }
 
 /// The modules that a tenant runs at one moment.
@@ -78,21 +91,16 @@ pub struct Broken {
 impl Tenant {
     /// A tenant at the generation it was left with.
     #[must_use]
-    pub fn new(
-        id: TenantId,
-        documents: Arc<dyn Documents>,
-        cache: Arc<dyn Cache>,
-        generation: Generation,
-        slow_calls_max: usize,
-    ) -> Self {
+    pub fn new(id: TenantId, stores: Stores, generation: Generation, slow_calls_max: usize) -> Self {
         let caller = Caller {
             tenant: Arc::from(id.as_str()),
             slow: Arc::new(Semaphore::new(slow_calls_max)),
         };
         Self {
             id,
-            documents,
-            cache,
+            documents: stores.documents,
+            cache: stores.cache,
+            rate_limits: stores.rate_limits,
             progress: Progress::default(),
             swapping: Arc::default(),
             projecting: Mutex::new(()),

@@ -133,7 +133,7 @@ fn a_release_that_is_busy_beyond_the_bound_stays_loaded_and_is_told_last() {
     let bound = |config: &mut Config| config.swap.drain_max = Duration::ZERO;
     with_host(bound, async |host| {
         let tenant = TenantId::new("acme").unwrap();
-        host.create_tenant(tenant.clone(), "Acme".to_owned())
+        host.create_tenant(tenant.clone(), "Acme".to_owned(), None)
             .await
             .unwrap();
         for name in ["client"] {

@@ -32,6 +32,7 @@ mod replay;
 mod rates;
 mod restart;
 mod sequences;
+mod settings;
 mod servers;
 mod swaps;
 mod tenancy;

@@ -6,10 +6,10 @@ use serde_json::json;
 
 const PATH: &str = "/api/v1/openapi.json";
 
-fn host(arguments: &[&str]) -> Server {
+fn host(settings: &str) -> Server {
     let server = Server::start(Setup {
         demo: false,
-        arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
+        settings: settings.to_owned(),
         ..Setup::default()
     });
     for tenant in ["one", "other"] {
@@ -29,7 +29,7 @@ fn statuses(client: &Client, count: usize) -> Vec<u16> {
 #[test]
 fn a_tenant_that_asks_too_often_is_told_when_to_come_back() {
     // One in a second, of which a run of the test may see some.
-    let server = host(&["--tenant-rate", "1:5"]);
+    let server = host("http.tenant_rate = \"1:5\"");
     let one = server.somebody(Some("one"), &["admin"]);
     let answers = statuses(&one, 50);
     assert!(answers.starts_with(&[200; 5]), "{answers:?}");
@@ -56,7 +56,7 @@ fn a_tenant_that_asks_too_often_is_told_when_to_come_back() {
 
 #[test]
 fn a_user_that_asks_too_often_leaves_room_for_the_others() {
-    let server = host(&["--user-rate", "1:3", "--tenant-rate", "1:100"]);
+    let server = host("[http]\nuser_rate = \"1:3\"\ntenant_rate = \"1:100\"");
     let user = |name: &str| {
         let operator = server.operator();
         let body = json!({ "subject": name, "tenant": "one", "roles": ["admin"], "ttl": 3_600 });
@@ -70,7 +70,7 @@ fn a_user_that_asks_too_often_leaves_room_for_the_others() {
 
 #[test]
 fn without_a_limit_nobody_is_refused() {
-    let server = host(&[]);
+    let server = host("");
     assert_eq!(
         statuses(&server.somebody(Some("one"), &["admin"]), 300),
         [200; 300]

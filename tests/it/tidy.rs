@@ -183,11 +183,20 @@ fn the_host_knows_no_business() {
 }
 
 /// The host's modules, each of which may use those before it.
-const HOST_ORDER: [&[&str]; 14] = [
-    &["error", "config", "blocking", "sqlite", "redis_link", "bindings"],
+const HOST_ORDER: [&[&str]; 15] = [
+    &[
+        "error",
+        "config",
+        "blocking",
+        "sqlite",
+        "mongodb",
+        "redis_link",
+        "bindings",
+    ],
     &["artifact"],
     &["event_store"],
     &["capability"],
+    &["backends"],
     &["engine"],
     &["tenant"],
     &["replay"],

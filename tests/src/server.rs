@@ -31,8 +31,10 @@ pub struct Setup {
     pub components: PathBuf,
     /// The log's filter.
     pub log: String,
-    /// Further arguments of `serve`.
-    pub arguments: Vec<String>,
+    /// Text of `millwork.toml`.
+    pub settings: String,
+    /// Variables of its environment.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 /// A running host. Dropped, it is killed and its folder removed.
@@ -51,7 +53,8 @@ impl Default for Setup {
             demo: true,
             components: artifacts::components(),
             log: "info".to_owned(),
-            arguments: Vec::new(),
+            settings: String::new(),
+            variables: Vec::new(),
         }
     }
 }
@@ -290,6 +293,8 @@ impl Server {
             .append(true)
             .open(log)
             .expect("a file for the log");
+        let settings = self.folder.path().join("millwork.toml");
+        fs::write(&settings, &self.setup.settings).expect("a file for the settings");
         let mut serve = Command::new(artifacts::program());
         serve.arg("serve").arg("--data").arg(self.data()).args([
             "--listen",
@@ -298,10 +303,12 @@ impl Server {
             "json",
         ]);
         serve
+            .arg("--config")
+            .arg(settings)
             .arg("--components")
             .arg(&self.setup.components)
-            .args(&self.setup.arguments)
-            .env("MILLWORK_LOG", &self.setup.log);
+            .env("MILLWORK_LOG", &self.setup.log)
+            .envs(self.setup.variables.iter().map(|(name, value)| (name, value)));
         if self.setup.demo {
             serve.arg("--demo");
         }

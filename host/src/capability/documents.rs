@@ -5,10 +5,13 @@
 //! types, and no document of another tenant can be named: the tenant is fixed when a store is opened.
 
 pub mod component;
-pub mod key;
 pub mod query;
-pub mod sqlite;
 pub mod update;
+pub mod key;
+mod cursor;
+mod document;
+pub mod mongodb;
+pub mod sqlite;
 
 use std::sync::Arc;
 
@@ -115,6 +118,9 @@ pub trait Documents: Send + Sync + 'static {
     /// See [`DocumentError`].
     async fn checkpoints(&self, projection: &str) -> Result<Vec<Checkpoint>, DocumentError>;
 
+    /// Whether other hosts write them too, so that a projection may move without this one.
+    fn is_shared(&self) -> bool;
+
     /// Starts a unit of work: it sees its own writes, nobody else does until it commits. Units of one tenant wait for
     /// each other.
     ///
@@ -210,6 +216,14 @@ pub trait Unit: Send {
         projection: &str,
         collections: &[Arc<Collection>],
     ) -> Result<(), DocumentError>;
+
+    /// How far a line of a projection has come, as this unit sees it: until it ends, nobody else moves it. A projector
+    /// that finds another position than it left has been overtaken, and goes on from there.
+    ///
+    /// # Errors
+    /// See [`DocumentError`].
+    async fn checkpoint(&mut self, projection: &str, line: Line)
+    -> Result<Option<Checkpoint>, DocumentError>;
 
     /// Makes all of it visible at once. With a checkpoint the writes are derived from the feed, and a power loss may
     /// set both back together; without one they are durable when this returns.

@@ -30,7 +30,7 @@ const PUBLISHER_KEYS: &str = "publisher-keys";
 /// newer version stays as it is, so that upgrades outlive a restart.
 pub(super) async fn set_up(host: &Arc<Host>, components: &Path) -> Result<TenantId> {
     let tenant = TenantId::new(TENANT)?;
-    match host.create_tenant(tenant.clone(), "Demo".to_owned()).await {
+    match host.create_tenant(tenant.clone(), "Demo".to_owned(), None).await {
         Ok(()) | Err(Error::Exists { .. }) => {}
         Err(error) => return Err(error).context("make the demo tenant"),
     }

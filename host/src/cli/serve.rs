@@ -13,8 +13,7 @@ use millwork_registry::id::TenantId;
 use tokio::sync::watch;
 
 use super::{demo, output};
-use crate::capability::rate_limits::memory::MemoryRateLimits;
-use crate::config::{Config, CrashPoint, Rate};
+use crate::config::{Config, CrashPoint, file};
 use crate::host::Host;
 use crate::http::auth::{ADMIN, OPERATOR};
 use crate::http::token::{Claims, Keys, TTL_SECONDS_MAX};
@@ -25,6 +24,8 @@ use crate::telemetry::{self, LogFormat};
 const UPKEEP: Duration = Duration::from_secs(5);
 /// Names a step of a swap at which the process ends itself, for tests of power loss.
 const CRASH_AT: &str = "MILLWORK_CRASH_AT";
+/// File with settings that is read when none is named.
+const USUAL_CONFIG: &str = "millwork.toml";
 /// File that says by its lock that a process serves the data folder.
 const LOCK: &str = "lock";
 /// File with a token for operators, in the data folder.
@@ -35,25 +36,22 @@ const DEMO_TOKEN: &str = "demo-token";
 /// Run the host.
 #[derive(Args)]
 pub(super) struct Serve {
-    /// Folder that holds all data; made when it is not there.
-    #[arg(long, value_name = "DIR", default_value = "data")]
-    data: PathBuf,
-    /// Address to listen at; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
+    /// File with settings; `millwork.toml` in the working directory when absent and there is one. Every key is also a
+    /// variable: `http.page_max` is `MILLWORK_HTTP__PAGE_MAX`.
+    #[arg(long, env = "MILLWORK_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder that holds all data, made when it is not there; `data` when nothing names one.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Address to listen at; port 0 takes a free one; `127.0.0.1:8080` when nothing names one.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<SocketAddr>,
     /// Set up the tenant `demo` with every component found.
     #[arg(long)]
     demo: bool,
     /// Folder with the components for `--demo`; `../components` beside the executable's folder when absent.
     #[arg(long, env = "MILLWORK_COMPONENTS", value_name = "DIR")]
     components: Option<PathBuf>,
-    /// How often the users of one tenant together may ask: `100` a second, or `100:500` for up to 500 at once after a time of
-    /// silence. No limit when absent.
-    #[arg(long, env = "MILLWORK_TENANT_RATE", value_name = "RATE")]
-    tenant_rate: Option<Rate>,
-    /// How often one user of a tenant may ask. No limit when absent.
-    #[arg(long, env = "MILLWORK_USER_RATE", value_name = "RATE")]
-    user_rate: Option<Rate>,
     /// How log lines look; text on a terminal and JSON elsewhere when absent.
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
@@ -71,23 +69,16 @@ impl Serve {
     }
 
     async fn serve(&self, metrics: PrometheusHandle) -> Result<()> {
-        let _lock = lock(&self.data)?;
-        let mut config = Config::new(&self.data);
-        config.swap.crash = crash_point()?;
-        config.http.tenant_rate = self.tenant_rate;
-        config.http.user_rate = self.user_rate;
-        let limits = config.http.clone();
+        let config = self.config()?;
+        let (data, listen, limits) = (config.data.clone(), config.listen, config.http.clone());
+        let _lock = lock(&data)?;
         let host = Host::open(config)
             .await
-            .with_context(|| format!("open {}", self.data.display()))?;
-        let app = App::new(
-            Arc::clone(&host),
-            Arc::new(MemoryRateLimits::new()),
-            metrics.clone(),
-        )?;
-        let serving = http::listen(self.listen, limits)
+            .with_context(|| format!("open {}", data.display()))?;
+        let app = App::new(Arc::clone(&host), metrics.clone())?;
+        let serving = http::listen(listen, limits)
             .await
-            .with_context(|| format!("listen at {}", self.listen))?;
+            .with_context(|| format!("listen at {listen}"))?;
         let address = serving.address()?;
         let (stop, mut stopped) = watch::channel(());
         let server = serving.run(Arc::clone(&app).router(), async move {
@@ -96,7 +87,7 @@ impl Serve {
         });
         let server = tokio::spawn(server);
         let outcome = tokio::select! {
-            failed = self.set_up(&host, app.keys(), address) => failed,
+            failed = self.set_up(&host, app.keys(), &data, address) => failed,
             signalled = signal() => signalled,
             never = upkeep(metrics) => never,
         };
@@ -108,12 +99,30 @@ impl Serve {
         outcome
     }
 
+    /// What a file, the environment and the arguments say; each goes before those named first.
+    fn config(&self) -> Result<Config> {
+        let usual = Path::new(USUAL_CONFIG);
+        let path = self
+            .config
+            .as_deref()
+            .or_else(|| usual.is_file().then_some(usual));
+        let mut config = file::load(path).context("settings")?;
+        if let Some(data) = &self.data {
+            config.data.clone_from(data);
+        }
+        if let Some(listen) = self.listen {
+            config.listen = listen;
+        }
+        config.swap.crash = crash_point()?;
+        Ok(config)
+    }
+
     /// Makes everything ready, says so, and then waits for ever.
-    async fn set_up(&self, host: &Arc<Host>, keys: &Keys, address: SocketAddr) -> Result<()> {
-        let operator = self.data.join(OPERATOR_TOKEN);
+    async fn set_up(&self, host: &Arc<Host>, keys: &Keys, data: &Path, address: SocketAddr) -> Result<()> {
+        let operator = data.join(OPERATOR_TOKEN);
         write_token(&operator, keys, "operator", None, OPERATOR)?;
         let demo = if self.demo {
-            Some(self.set_up_demo(host, keys).await?)
+            Some(self.set_up_demo(host, keys, data).await?)
         } else {
             None
         };
@@ -122,13 +131,13 @@ impl Serve {
         std::future::pending().await
     }
 
-    async fn set_up_demo(&self, host: &Arc<Host>, keys: &Keys) -> Result<Demo> {
+    async fn set_up_demo(&self, host: &Arc<Host>, keys: &Keys, data: &Path) -> Result<Demo> {
         let components = match &self.components {
             Some(folder) => folder.clone(),
             None => beside_executable()?,
         };
         let tenant = demo::set_up(host, &components).await?;
-        let token = self.data.join(DEMO_TOKEN);
+        let token = data.join(DEMO_TOKEN);
         write_token(&token, keys, "demo", Some(tenant.clone()), ADMIN)?;
         Ok(Demo {
             token,

@@ -20,6 +20,9 @@ pub(super) enum Tenant {
         /// What people call it; its id when absent.
         #[arg(long, default_value = "")]
         name: String,
+        /// The host's profile that says where its data is; the host's own choice when absent.
+        #[arg(long)]
+        profile: Option<String>,
         #[command(flatten)]
         remote: Remote,
     },
@@ -33,10 +36,17 @@ pub(super) enum Tenant {
 impl Tenant {
     pub(super) fn run(&self) -> Result<()> {
         match self {
-            Self::Create { id, name, remote } => {
-                let made = remote
-                    .client()?
-                    .send(Method::POST, PATH, &json!({ "id": id, "name": name }))?;
+            Self::Create {
+                id,
+                name,
+                profile,
+                remote,
+            } => {
+                let made = remote.client()?.send(
+                    Method::POST,
+                    PATH,
+                    &json!({ "id": id, "name": name, "profile": profile }),
+                )?;
                 remote
                     .output()
                     .answer(&made, |made| format!("tenant {} is there", text(made, "id")))
@@ -44,9 +54,10 @@ impl Tenant {
             Self::List { remote } => {
                 let tenants = remote.client()?.get(PATH)?;
                 remote.output().answer(&tenants, |answer| {
-                    let row = |tenant| vec![text(tenant, "id"), text(tenant, "name")];
+                    let row =
+                        |tenant| vec![text(tenant, "id"), text(tenant, "name"), text(tenant, "profile")];
                     table(
-                        &["TENANT", "NAME"],
+                        &["TENANT", "NAME", "PROFILE"],
                         &items(answer, "tenants").iter().map(row).collect::<Vec<_>>(),
                     )
                 })

@@ -103,16 +103,21 @@ impl Seen {
         std::iter::once((&self.target_of, self.target.version)).chain(related)
     }
 
-    /// Waits until all states seen are durable or known to be wrong; whether there was anything to wait for.
-    pub(super) async fn settle(self) -> bool {
-        let mut waited = false;
+    /// Whether one of the states seen was not known to be durable.
+    pub(super) fn is_pending(&self) -> bool {
+        let related = self.related.iter().map(|(_, state)| state);
+        std::iter::once(&self.target)
+            .chain(related)
+            .any(|state| state.pending.is_some())
+    }
+
+    /// Waits until all states seen are durable or known to be wrong.
+    pub(super) async fn settle(self) {
         for state in std::iter::once(self.target).chain(self.related.into_iter().map(|(_, state)| state)) {
             if let Some(mut pending) = state.pending {
                 pending.over().await;
-                waited = true;
             }
         }
-        waited
     }
 }
 

@@ -91,13 +91,6 @@ impl SqliteEvents {
         })
     }
 
-    /// Writes what still waits and stops; appends that come later fail. Dropping the store does the same.
-    pub async fn close(&self) {
-        // The queue is gone when somebody else has closed it.
-        let _ = self.queue.send(Request::Close).await;
-        blocking::run(|| self.join());
-    }
-
     fn join(&self) {
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if thread.is_some_and(|thread| thread.join().is_err()) {
@@ -198,6 +191,10 @@ impl EventStore for SqliteEvents {
         })
     }
 
+    async fn is_current(&self, _: &TenantId, _: &[(Subject, u64)]) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
     async fn snapshot(
         &self,
         tenant: &TenantId,
@@ -274,6 +271,12 @@ impl EventStore for SqliteEvents {
     async fn last_position(&self, tenant: &TenantId) -> Result<watch::Receiver<Position>, StoreError> {
         self.positions
             .watch(tenant, || self.read(tenant, 0, |db, key| key.last_position(db)))
+    }
+
+    async fn close(&self) {
+        // The queue is gone when somebody else has closed it.
+        let _ = self.queue.send(Request::Close).await;
+        blocking::run(|| self.join());
     }
 }
 

@@ -38,6 +38,9 @@ struct NewTenant {
     id: TenantId,
     #[serde(default)]
     name: String,
+    /// The host's profile that says where its data is.
+    #[serde(default)]
+    profile: Option<String>,
 }
 
 /// `POST /admin/v1/tenants/{tenant}/modules/{module}/replay`
@@ -109,7 +112,7 @@ pub(super) async fn tenants(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let tenants = app.host.tenants()?;
     let tenants: Vec<_> = tenants
         .iter()
-        .map(|tenant| json!({ "id": tenant.id, "name": tenant.name }))
+        .map(|tenant| json!({ "id": tenant.id, "name": tenant.name, "profile": tenant.profile }))
         .collect();
     reply::json(problem::OK, &json!({ "tenants": tenants }))
 }
@@ -135,7 +138,9 @@ pub(super) async fn create_tenant(
             format!("a name has at most {NAME_BYTES_MAX} bytes"),
         ));
     }
-    app.host.create_tenant(asked.id.clone(), name.clone()).await?;
+    app.host
+        .create_tenant(asked.id.clone(), name.clone(), asked.profile)
+        .await?;
     reply::json(problem::CREATED, &json!({ "id": asked.id, "name": name }))
 }
 

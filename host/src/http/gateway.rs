@@ -48,7 +48,7 @@ pub(super) async fn serve(State(app): State<Arc<App>>, request: Request) -> Resu
     let tenant_id = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
     let tenant = app.host.tenant(tenant_id)?;
     exchange.belongs_to(&tenant);
-    app.limiter.admit(&principal).await?;
+    app.limiter.admit(&*tenant.rate_limits, &principal).await?;
     let generation = tenant.generation();
     if path == OPENAPI {
         return openapi::serve(&exchange, &generation, &parts.method);

@@ -24,7 +24,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>) -> Result<Response, Probl
     if app.host.ready() {
         status("ready")
     } else {
-        Err(Problem::not_ready())
+        Err(Problem::not_ready(app.host.unreached().first()))
     }
 }
 

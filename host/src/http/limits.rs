@@ -1,6 +1,5 @@
 //! How often a tenant and a user of it may ask, before anything is done for them.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::auth::Principal;
@@ -10,50 +9,48 @@ use crate::config::{HttpLimits, Rate};
 
 /// The limits of requests.
 pub(super) struct Limiter {
-    store: Arc<dyn RateLimits>,
     tenant: Option<Rate>,
     user: Option<Rate>,
 }
 
 impl Limiter {
-    pub(super) fn new(store: Arc<dyn RateLimits>, limits: &HttpLimits) -> Self {
+    pub(super) fn new(limits: &HttpLimits) -> Self {
         Self {
-            store,
             tenant: limits.tenant_rate,
             user: limits.user_rate,
         }
     }
 
-    /// Counts one request of a tenant's user, or refuses it. The user first: one who asks too often does not use up what
+    /// Counts one request of a tenant's user where the tenant's are counted, or refuses it. The user first: one who asks too often does not use up what
     /// the others of the tenant have.
-    pub(super) async fn admit(&self, principal: &Principal) -> Result<(), Problem> {
+    pub(super) async fn admit(&self, store: &dyn RateLimits, principal: &Principal) -> Result<(), Problem> {
         let Some(tenant) = &principal.tenant else {
             return Ok(());
         };
         if let Some(rate) = self.user {
             let key = format!("ratelimit:api:user:{tenant}:{}", principal.user);
-            self.take(&key, rate, "user").await?;
+            take(store, &key, rate, "user").await?;
         }
         if let Some(rate) = self.tenant {
             let key = format!("ratelimit:api:tenant:{tenant}");
-            self.take(&key, rate, "tenant").await?;
+            take(store, &key, rate, "tenant").await?;
         }
         Ok(())
     }
+}
 
-    async fn take(&self, key: &str, rate: Rate, whose: &'static str) -> Result<(), Problem> {
-        match self.store.take(key, rate).await {
-            Ok(Turn::Granted) => Ok(()),
-            Ok(Turn::In(wait)) => {
-                metrics::counter!("millwork_rate_limited_total", "limit" => whose).increment(1);
-                Err(Problem::rate_limited(whose, rate, seconds(wait)))
-            }
-            // A limit protects the host, and must not be what stops it.
-            Err(error) => {
-                metrics::counter!("millwork_rate_limits_unavailable_total").increment(1);
-                tracing::debug!(%error, "a request was not counted");
-                Ok(())
-            }
+async fn take(store: &dyn RateLimits, key: &str, rate: Rate, whose: &'static str) -> Result<(), Problem> {
+    match store.take(key, rate).await {
+        Ok(Turn::Granted) => Ok(()),
+        Ok(Turn::In(wait)) => {
+            metrics::counter!("millwork_rate_limited_total", "limit" => whose).increment(1);
+            Err(Problem::rate_limited(whose, rate, seconds(wait)))
+        }
+        // A limit protects the host, and must not be what stops it.
+        Err(error) => {
+            metrics::counter!("millwork_rate_limits_unavailable_total").increment(1);
+            tracing::debug!(%error, "a request was not counted");
+            Ok(())
         }
     }
 }
@@ -66,6 +63,8 @@ fn seconds(wait: Duration) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::capability::rate_limits::redis::RedisRateLimits;
     use crate::redis_link::{RedisLink, RedisSettings};
@@ -79,7 +78,8 @@ mod tests {
             user_rate: "1".parse().ok(),
             ..HttpLimits::default()
         };
-        let limiter = Limiter::new(Arc::new(RedisRateLimits::new(Arc::new(link))), &limits);
+        let store = RedisRateLimits::new(Arc::new(link));
+        let limiter = Limiter::new(&limits);
         let principal = Principal {
             user: "somebody".to_owned(),
             tenant: millwork_registry::id::TenantId::new("one").ok(),
@@ -87,7 +87,7 @@ mod tests {
             expires_at: u64::MAX,
         };
         for _ in 0..10 {
-            assert!(limiter.admit(&principal).await.is_ok());
+            assert!(limiter.admit(&store, &principal).await.is_ok());
         }
     }
 

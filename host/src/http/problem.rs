@@ -240,9 +240,13 @@ impl Problem {
         Self::new(Kind::Unavailable, "timeout", detail).retry_after(1)
     }
 
-    /// The host is starting or stopping.
-    pub(super) fn not_ready() -> Self {
-        Self::new(Kind::Unavailable, "not-ready", "the host is not ready yet").retry_after(1)
+    /// The host is starting or stopping, or has not reached the servers of a profile.
+    pub(super) fn not_ready(unreached: Option<&String>) -> Self {
+        let said = unreached.map_or_else(
+            || "the host is not ready yet".to_owned(),
+            |profile| format!("the host has not reached the servers of profile {profile:?} yet"),
+        );
+        Self::new(Kind::Unavailable, "not-ready", said).retry_after(1)
     }
 
     /// Something that only a bug in the host can bring about; `cause` is for the log.

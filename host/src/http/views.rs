@@ -58,7 +58,16 @@ pub(super) async fn position(asked: &mut Asked, action: &Action) -> Result<Posit
         return Ok(query::position(&asked.tenant, &asked.module, action));
     };
     let after = position::decode(&token)?;
-    Ok(query::wait(&asked.tenant, &asked.module, action, after, wait_max(asked)).await?)
+    let projector = asked.app.host.projector();
+    Ok(query::wait(
+        projector,
+        &asked.tenant,
+        &asked.module,
+        action,
+        after,
+        wait_max(asked),
+    )
+    .await?)
 }
 
 fn wait_max(asked: &Asked) -> Duration {

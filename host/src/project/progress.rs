@@ -46,6 +46,16 @@ impl Progress {
         entry.at.send_replace(at);
     }
 
+    /// Notes how far another host has brought a projection; what is known to be further stays.
+    pub fn seen(&self, key: &str, at: Position, saved: Position) {
+        let mut projections = self.projections.write().unwrap_or_else(PoisonError::into_inner);
+        let entry = projections.entry(key.to_owned()).or_insert_with(Entry::start);
+        if at > *entry.at.borrow() {
+            entry.saved = saved;
+            entry.at.send_replace(at);
+        }
+    }
+
     /// Notes why a projection stands still.
     pub fn failing(&self, key: &str, why: String) {
         let mut projections = self.projections.write().unwrap_or_else(PoisonError::into_inner);

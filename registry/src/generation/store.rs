@@ -28,6 +28,9 @@ pub struct TenantRecord {
     pub name: String,
     /// Milliseconds since 1970-01-01T00:00:00Z.
     pub created_at_ms: u64,
+    /// The host's profile that says where its data is; the host's own choice when absent. Never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
 }
 
 /// All tenants and what they run. Its functions block.

@@ -209,6 +209,7 @@ fn tenant(id: &str) -> TenantRecord {
         id: TenantId::new(id).unwrap(),
         name: id.to_uppercase(),
         created_at_ms: 1,
+        profile: None,
     }
 }
 

@@ -2,19 +2,25 @@
 
 mod filters;
 mod malformed;
+mod mongodb;
 mod pages;
 mod shadow;
 mod units;
 mod updates;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use millwork_host::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits, Placement};
 use millwork_host::capability::documents::query::{Filter, Find, Scope, Sort};
 use millwork_host::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimits};
 use millwork_host::capability::documents::update::Change;
 use millwork_host::capability::documents::{
     Collection, Document, DocumentError, DocumentStore, Documents, Line, Page, Unit,
 };
+use millwork_host::mongodb::{MongoDatabase, MongoSettings};
+use millwork_tests::servers::MONGODB;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -39,6 +45,47 @@ async fn start_sqlite() -> Sqlite {
         store,
         _folder: folder,
     }
+}
+
+/// A store in a database of its own.
+struct Mongo(MongoDocuments);
+
+impl Mongo {
+    fn store(&self) -> &MongoDocuments {
+        &self.0
+    }
+}
+
+async fn start_mongodb() -> Option<Mongo> {
+    let server = MONGODB.shared()?;
+    Some(Mongo(mongodb_at(server.url(), &a_database()).await))
+}
+
+/// A name that no other case has, nor another run on the same server.
+fn a_database() -> String {
+    static CASES: AtomicU32 = AtomicU32::new(0);
+    let (process, case) = (std::process::id(), CASES.fetch_add(1, Ordering::Relaxed));
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    format!("millwork-test-{started}-{process}-{case}")
+}
+
+async fn mongodb_at(url: &str, database: &str) -> MongoDocuments {
+    let limits = MongoDocumentsLimits {
+        call_max: Duration::from_secs(10),
+        turn_max: Duration::from_secs(20),
+        sweep_after: Duration::from_millis(100),
+    };
+    MongoDocuments::new(database_at(url, database).await, Placement::Shared, limits)
+}
+
+async fn database_at(url: &str, database: &str) -> MongoDatabase {
+    let settings = MongoSettings {
+        url: url.to_owned(),
+        database: database.to_owned(),
+        connections_max: 20,
+        operation_ms: 5_000,
+    };
+    MongoDatabase::open(&settings).await.unwrap()
 }
 
 /// Invoices, with decimals and indexes.

@@ -2,16 +2,22 @@
 
 mod append;
 mod conditions;
+mod mongodb;
 mod races;
 mod reads;
 mod sqlite;
+mod swallowing;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use millwork_host::event_store::mongodb::{MongoEvents, MongoEventsLimits};
 use millwork_host::event_store::sqlite::{SqliteEvents, SqliteEventsLimits};
 use millwork_host::event_store::{
     Append, AppendError, Appended, Claim, EventStore, Journalled, NewEvent, NumberTaken, Origin, Subject,
 };
+use millwork_host::mongodb::MongoSettings;
+use millwork_tests::servers::MONGODB;
 use tempfile::TempDir;
 
 use super::{on_every_backend, tenant};
@@ -43,6 +49,51 @@ fn open_sqlite(folder: &TempDir) -> SqliteEvents {
         readers_max: 4,
     };
     SqliteEvents::open(&folder.path().join("events.db"), &limits).unwrap()
+}
+
+/// A store in a database of its own, on the server that all cases share.
+struct Mongo {
+    store: MongoEvents,
+}
+
+impl Mongo {
+    fn store(&self) -> &MongoEvents {
+        &self.store
+    }
+}
+
+async fn reach_mongodb() -> Option<Mongo> {
+    let settings = mongodb_settings(MONGODB.shared()?.url());
+    Some(Mongo {
+        store: open_mongodb(&settings).await,
+    })
+}
+
+/// A new database of the server at `url`.
+fn mongodb_settings(url: &str) -> MongoSettings {
+    static DATABASES: AtomicU32 = AtomicU32::new(0);
+    let number = DATABASES.fetch_add(1, Ordering::Relaxed);
+    MongoSettings {
+        url: url.to_owned(),
+        database: format!("millwork-events-{}-{number}", std::process::id()),
+        connections_max: 10,
+        operation_ms: 20_000,
+    }
+}
+
+fn mongodb_limits() -> MongoEventsLimits {
+    MongoEventsLimits {
+        queue_max: 1_000,
+        batch_max: 100,
+        batch_bytes_max: 4 << 20,
+        tenants_at_once: 4,
+        append_ms: 60_000,
+        poll_ms: 1_000,
+    }
+}
+
+async fn open_mongodb(settings: &MongoSettings) -> MongoEvents {
+    MongoEvents::open(settings, mongodb_limits()).await.unwrap()
 }
 
 fn account(id: &str) -> Subject {

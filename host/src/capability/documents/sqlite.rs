@@ -3,8 +3,6 @@
 //! Documents are JSON text; a declared index stands on the key of its fields ([`super::key`]), computed by a function of
 //! ours. One connection writes, one unit of work at a time; readers have their own and see what is committed.
 
-mod cursor;
-mod document;
 mod find;
 mod functions;
 mod plan;
@@ -124,6 +122,10 @@ impl Documents for TenantDocuments {
 
     async fn checkpoints(&self, projection: &str) -> Result<Vec<Checkpoint>, DocumentError> {
         self.read(|db| schema::checkpoints(db, projection))
+    }
+
+    fn is_shared(&self) -> bool {
+        false
     }
 
     async fn begin(&self) -> Result<Box<dyn Unit>, DocumentError> {

@@ -4,10 +4,13 @@ use millwork_host::capability::documents::query::{Filter, Op};
 use millwork_host::capability::documents::{DocumentStore, Documents};
 use serde_json::{Value, json};
 
-use super::{find, found, invoices, object, on_every_backend, open, plain, put_all, start_sqlite};
+use super::{
+    find, found, invoices, object, on_every_backend, open, plain, put_all, start_mongodb, start_sqlite,
+};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: start_mongodb },
     cases: [
         comparisons,
         missing_and_null,

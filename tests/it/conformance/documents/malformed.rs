@@ -5,10 +5,13 @@ use millwork_host::capability::documents::update::Change;
 use millwork_host::capability::documents::{DocumentError, DocumentStore, Line};
 use serde_json::{Value, json};
 
-use super::{find, invoices, object, on_every_backend, one, open, plain, put_all, start_sqlite};
+use super::{
+    find, invoices, object, on_every_backend, one, open, plain, put_all, start_mongodb, start_sqlite,
+};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: start_mongodb },
     cases: [documents_that_are_refused, finds_that_are_refused, collections_that_were_not_prepared],
 }
 

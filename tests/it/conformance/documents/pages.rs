@@ -4,10 +4,13 @@ use millwork_host::capability::documents::query::{Filter, Find, Op, Scope};
 use millwork_host::capability::documents::{Collection, DocumentStore, Documents};
 use serde_json::{Value, json};
 
-use super::{find, found, ids, invoices, on_every_backend, open, plain, put_all, sorted, start_sqlite};
+use super::{
+    find, found, ids, invoices, on_every_backend, open, plain, put_all, sorted, start_mongodb, start_sqlite,
+};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: start_mongodb },
     cases: [
         order_of_types,
         order_of_decimals,

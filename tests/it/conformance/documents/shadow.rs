@@ -6,11 +6,13 @@ use millwork_host::capability::documents::{Checkpoint, Collection, DocumentStore
 use serde_json::json;
 
 use super::{
-    find, found, invoices, object, on_every_backend, one, open, plain, put_all, sorted, start_sqlite,
+    find, found, invoices, object, on_every_backend, one, open, plain, put_all, sorted, start_mongodb,
+    start_sqlite,
 };
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: start_mongodb },
     cases: [
         a_shadow_is_filled_unseen,
         a_promoted_shadow_is_live,

@@ -7,15 +7,17 @@ use serde_json::json;
 
 use super::{
     change, find, found, get, ids, invoices, object, on_every_backend, one, open, open_for, plain, put,
-    start_sqlite,
+    start_mongodb, start_sqlite,
 };
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: start_mongodb },
     cases: [
         a_unit_sees_its_own_writes_and_nobody_else_does,
         a_dropped_unit_leaves_no_trace,
         a_checkpoint_commits_with_the_writes,
+        a_unit_tells_where_checkpoints_stand,
         a_dropped_unit_moves_no_checkpoint,
         units_wait_for_each_other,
         racing_units_lose_nothing,
@@ -94,6 +96,25 @@ async fn a_checkpoint_commits_with_the_writes(store: &dyn DocumentStore) {
     let both = [checkpoint(Line::Live, 9), checkpoint(Line::Shadow, 2)];
     assert_eq!(documents.checkpoints("sales.Invoices").await.unwrap(), both);
     assert!(documents.checkpoints("sales.Other").await.unwrap().is_empty());
+}
+
+async fn a_unit_tells_where_checkpoints_stand(store: &dyn DocumentStore) {
+    let documents = open(store).await;
+    for (line, position) in [(Line::Live, 7), (Line::Shadow, 2)] {
+        let mut unit = documents.begin().await.unwrap();
+        assert!(unit.checkpoint("sales.Invoices", line).await.unwrap().is_none());
+        unit.commit(Some(checkpoint(line, position))).await.unwrap();
+        let mut unit = documents.begin().await.unwrap();
+        let expected = Some(checkpoint(line, position));
+        assert_eq!(unit.checkpoint("sales.Invoices", line).await.unwrap(), expected);
+        assert!(unit.checkpoint("sales.Other", line).await.unwrap().is_none());
+    }
+    let mut unit = documents.begin().await.unwrap();
+    unit.promote_shadow("sales.Invoices", &[invoices()])
+        .await
+        .unwrap();
+    let promoted = unit.checkpoint("sales.Invoices", Line::Live).await.unwrap();
+    assert_eq!(promoted, Some(checkpoint(Line::Live, 2)));
 }
 
 async fn a_dropped_unit_moves_no_checkpoint(store: &dyn DocumentStore) {

@@ -3,10 +3,13 @@
 use millwork_host::capability::documents::{DocumentError, DocumentStore, Line};
 use serde_json::{Value, json};
 
-use super::{change, get, invoices, object, on_every_backend, one, open, put_all, start_sqlite};
+use super::{
+    change, get, invoices, object, on_every_backend, one, open, put_all, start_mongodb, start_sqlite,
+};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: start_mongodb },
     cases: [
         changes_of_fields,
         changes_of_numbers,
@@ -15,6 +18,7 @@ on_every_backend! {
         a_missing_document,
         a_document_is_replaced_as_a_whole,
         indexes_follow,
+        documents_come_back_as_they_were_written,
     ],
 }
 
@@ -319,6 +323,35 @@ async fn indexes_follow(store: &dyn DocumentStore) {
         assert_eq!(
             super::found(documents.as_ref(), &invoices(), &due(value)).await,
             expected
+        );
+    }
+}
+
+async fn documents_come_back_as_they_were_written(store: &dyn DocumentStore) {
+    let documents = open(store).await;
+    let body = json!({
+        "z": null, "a": [true, [], {}, [[1]]], "Name Müller": "\u{0}x", "n": u64::MAX, "least": i64::MIN, "whole": 2.0,
+        "minus": -0.0, "small": 5e-324, "large": 1e300, "total": "10.50", "inner": {"b": {"_id": 1}, "a": "$x.y"},
+    });
+    let ids = ["a$b.c", "x/y", "0", "{}", "Ü ", "$", "..", "%00"];
+    let mut all = Vec::new();
+    for id in ids {
+        let mut document = json!({ "_id": id });
+        document.as_object_mut().unwrap().extend(object(body.clone()));
+        all.push(document);
+    }
+    put_all(documents.as_ref(), &invoices(), &all).await;
+    for (id, written) in ids.iter().zip(&all) {
+        let read = get(documents.as_ref(), id).await.unwrap();
+        assert_eq!(
+            read.to_string(),
+            written.to_string(),
+            "fields keep their order and numbers their kind"
+        );
+        let filter = json!({"_id": {"$in": [id]}, "n": u64::MAX});
+        assert_eq!(
+            super::found(documents.as_ref(), &invoices(), &super::find(filter)).await,
+            [*id]
         );
     }
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use millwork_host::event_store::{AppendError, EventStore, Origin, StoreError};
 
-use super::{account, draft, feed, on_every_backend, start_sqlite, tenant};
+use super::{account, draft, feed, on_every_backend, reach_mongodb, start_sqlite, tenant};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: reach_mongodb },
     cases: [
         versions_and_positions_start_at_one,
         what_is_recorded_is_what_was_appended,

@@ -2,10 +2,13 @@
 
 use millwork_host::event_store::{Append, AppendError, EventStore, StoreError};
 
-use super::{Draft, account, claim, draft, feed, number, on_every_backend, start_sqlite, tenant};
+use super::{
+    Draft, account, claim, draft, feed, number, on_every_backend, reach_mongodb, start_sqlite, tenant,
+};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: reach_mongodb },
     cases: [
         an_aggregate_that_moved_on_refuses,
         a_related_aggregate_that_moved_on_refuses,

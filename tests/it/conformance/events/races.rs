@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 
 use millwork_host::event_store::{AppendError, EventStore};
 
-use super::{account, claim, draft, number, on_every_backend, start_sqlite, tenant};
+use super::{account, claim, draft, number, on_every_backend, reach_mongodb, start_sqlite, tenant};
 
-const RACERS: u64 = 64;
+pub(super) const RACERS: u64 = 64;
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: reach_mongodb },
     cases: [
         racers_on_one_aggregate,
         racers_on_one_claim,
@@ -20,7 +21,7 @@ on_every_backend! {
 }
 
 /// Runs one future per racer, all at once, and gives what they came to.
-async fn race<T, F: Future<Output = T>>(racer: impl Fn(u64) -> F) -> Vec<T> {
+pub(super) async fn race<T, F: Future<Output = T>>(racer: impl Fn(u64) -> F) -> Vec<T> {
     let mut waiting: Vec<_> = (0..RACERS).map(|at| Box::pin(racer(at))).map(Some).collect();
     let mut ended: Vec<Option<T>> = (0..RACERS).map(|_| None).collect();
     std::future::poll_fn(|cx| {
@@ -41,7 +42,7 @@ async fn race<T, F: Future<Output = T>>(racer: impl Fn(u64) -> F) -> Vec<T> {
     ended.into_iter().flatten().collect()
 }
 
-fn all<T: Ord + From<u32> + std::fmt::Debug>(found: impl IntoIterator<Item = T>) {
+pub(super) fn all<T: Ord + From<u32> + std::fmt::Debug>(found: impl IntoIterator<Item = T>) {
     let found: Vec<T> = found.into_iter().collect();
     let distinct: BTreeSet<&T> = found.iter().collect();
     assert_eq!(found.len(), distinct.len(), "something is there twice: {found:?}");

@@ -6,10 +6,11 @@ use millwork_host::event_store::journal::{JournalEntry, JournalOutcome, Newest, 
 use millwork_host::event_store::{EventStore, Snapshot};
 
 use super::super::eventually;
-use super::{account, draft, feed, on_every_backend, start_sqlite, tenant};
+use super::{account, draft, feed, on_every_backend, reach_mongodb, start_sqlite, tenant};
 
 on_every_backend! {
     backends: { sqlite: start_sqlite },
+    servers: { mongodb: reach_mongodb },
     cases: [
         events_come_in_pages,
         the_feed_comes_in_pages,

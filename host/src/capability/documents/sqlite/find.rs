@@ -3,11 +3,11 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params_from_iter};
 
+use super::super::cursor::Cursor;
+use super::super::document::check_id;
 use super::super::query::fields::Fields;
 use super::super::query::{Direction, Filter, Find, Sort};
 use super::super::{Collection, Document, DocumentError, Page};
-use super::cursor::Cursor;
-use super::document::check_id;
 use super::functions;
 use super::plan::{Plan, is_indexed};
 use super::schema::Table;

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 use rusqlite::Connection;
 use tokio::sync::OwnedMutexGuard;
 
+use super::super::document;
 use super::super::query::Find;
 use super::super::update::Change;
 use super::super::{Checkpoint, Collection, Document, DocumentError, Line, Page, Unit};
 use super::schema::Table;
-use super::{document, find, schema};
+use super::{find, schema};
 use crate::blocking;
 
 /// Holds the writer, in a transaction, until it is dropped.
@@ -42,7 +43,7 @@ impl SqliteUnit {
             None => return Ok(false),
         };
         change.apply(&mut document, &of.decimals)?;
-        document::put(&self.db, table, of, id, document)?;
+        put(&self.db, table, of, id, document)?;
         Ok(true)
     }
 
@@ -77,6 +78,22 @@ impl SqliteUnit {
         self.db.pragma_update(None, "synchronous", "normal")?;
         Ok(flushed?)
     }
+}
+
+/// Writes a whole document, new or not.
+fn put(
+    db: &Connection,
+    table: Table,
+    of: &Collection,
+    id: &str,
+    document: Document,
+) -> Result<(), DocumentError> {
+    let (_, body) = document::checked(of, id, document)?;
+    db.prepare_cached(&format!(
+        "INSERT INTO {table} (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+    ))?
+    .execute((id, &body))?;
+    Ok(())
 }
 
 impl Drop for SqliteUnit {
@@ -116,7 +133,7 @@ impl Unit for SqliteUnit {
         id: &str,
         document: Document,
     ) -> Result<(), DocumentError> {
-        blocking::run(|| document::put(&self.db, Table::of(&self.db, of, line)?, of, id, document))
+        blocking::run(|| put(&self.db, Table::of(&self.db, of, line)?, of, id, document))
     }
 
     async fn update(
@@ -177,6 +194,17 @@ impl Unit for SqliteUnit {
                 .iter()
                 .try_for_each(|of| schema::end_trial(&self.db, of))?;
             Ok(schema::forget_checkpoint(&self.db, projection, Line::Trial)?)
+        })
+    }
+
+    async fn checkpoint(
+        &mut self,
+        projection: &str,
+        line: Line,
+    ) -> Result<Option<Checkpoint>, DocumentError> {
+        blocking::run(|| {
+            let all = schema::checkpoints(&self.db, projection)?;
+            Ok(all.into_iter().find(|checkpoint| checkpoint.line == line))
         })
     }
 

@@ -1,14 +1,12 @@
-//! What a document must be like to be written, and how it is written.
+//! What a document must be like to be written, whatever the backend.
 
-use rusqlite::Connection;
 use rust_decimal::Decimal;
 use serde_json::Value;
 
-use super::super::key::is_decimal;
-use super::super::query::Path;
-use super::super::query::path::is_name;
-use super::super::{Collection, Document, DocumentError};
-use super::schema::Table;
+use super::key::is_decimal;
+use super::query::Path;
+use super::query::path::is_name;
+use super::{Collection, Document, DocumentError};
 use crate::config::{DOCUMENT_BYTES_MAX, DOCUMENT_DEPTH_MAX, ID_BYTES_MAX};
 
 /// Checks the form of an id.
@@ -24,14 +22,12 @@ pub(super) fn check_id(id: &str) -> Result<(), DocumentError> {
     }
 }
 
-/// Writes a whole document, new or not.
-pub(super) fn put(
-    db: &Connection,
-    table: Table,
+/// Gives a document its id and checks it; the second is it as JSON text.
+pub(super) fn checked(
     of: &Collection,
     id: &str,
     mut document: Document,
-) -> Result<(), DocumentError> {
+) -> Result<(Document, String), DocumentError> {
     check_id(id)?;
     document.shift_remove("_id");
     document.shift_insert(0, "_id".to_owned(), Value::String(id.to_owned()));
@@ -44,11 +40,7 @@ pub(super) fn put(
             "{name} {id:?} has {bytes} bytes of at most {DOCUMENT_BYTES_MAX}"
         )));
     }
-    db.prepare_cached(&format!(
-        "INSERT INTO {table} (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
-    ))?
-    .execute((id, &body))?;
-    Ok(())
+    Ok((document, body))
 }
 
 fn check(document: &Document, of: &Collection) -> Result<(), DocumentError> {

@@ -5,8 +5,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-use super::super::query::{Filter, Sort};
-use super::super::{Collection, Document, DocumentError};
+use super::query::{Direction, Filter, Path, Sort};
+use super::{Collection, Document, DocumentError};
 
 /// Bytes of the digest that ties a cursor to its query.
 const TIE_BYTES: usize = 16;
@@ -23,8 +23,9 @@ pub(super) struct Cursor {
 impl Cursor {
     /// Just after a document.
     pub(super) fn after(document: &Document, sort: &Sort, of: &Collection) -> Self {
-        let key =
-            |(path, direction): &(_, super::super::query::Direction)| key_of(path, *direction, document, of);
+        let key = |(path, direction): &(Path, Direction)| {
+            direction.key(path, document, path.reading("", &of.decimals))
+        };
         let id = document
             .get("_id")
             .and_then(|id| id.as_str())
@@ -74,15 +75,6 @@ impl Cursor {
         }
         Ok(Self { keys: parts, id })
     }
-}
-
-fn key_of(
-    path: &super::super::query::Path,
-    direction: super::super::query::Direction,
-    document: &Document,
-    of: &Collection,
-) -> Vec<u8> {
-    direction.key(path, document, path.reading("", &of.decimals))
 }
 
 /// The same for the same query only.

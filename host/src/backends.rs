@@ -1,0 +1,150 @@
+//! What the data of tenants is kept in: a set of backends for each profile, and the way from a tenant to its own.
+
+pub mod routes;
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capability::cache::Cache;
+use crate::capability::cache::memory::MemoryCache;
+use crate::capability::cache::redis::RedisCache;
+use crate::capability::documents::DocumentStore;
+use crate::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits, Placement};
+use crate::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimits};
+use crate::capability::rate_limits::RateLimits;
+use crate::capability::rate_limits::memory::MemoryRateLimits;
+use crate::capability::rate_limits::redis::RedisRateLimits;
+use crate::config::profile::{self, Profile};
+use crate::config::{Config, EventLimits};
+use crate::error::Error;
+use crate::event_store::EventStore;
+use crate::event_store::mongodb::{MongoEvents, MongoEventsLimits};
+use crate::event_store::sqlite::{SqliteEvents, SqliteEventsLimits};
+use crate::mongodb::{MongoDatabase, MongoSettings};
+use crate::redis_link::{RedisLink, RedisSettings};
+
+/// Bytes that one transaction of the event store on MongoDB takes: below the 16 MB of one message, with room.
+const BATCH_BYTES_MAX: usize = 8 << 20;
+/// Tenants whose appends are written to MongoDB at once.
+const TENANTS_AT_ONCE: usize = 16;
+/// After how much silence of the change stream positions are asked for.
+const POSITIONS_POLL_MS: u64 = 1_000;
+
+/// The backends of one profile.
+#[derive(Clone)]
+pub struct Backends {
+    /// Where events are appended, loaded and fed from.
+    pub events: Arc<dyn EventStore>,
+    /// Where read models are.
+    pub documents: Arc<dyn DocumentStore>,
+    /// What may forget.
+    pub cache: Arc<dyn Cache>,
+    /// Where requests are counted.
+    pub rate_limits: Arc<dyn RateLimits>,
+}
+
+impl Backends {
+    /// Everything on files of the data folder and in memory. Blocks.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the files cannot be used.
+    pub fn embedded(config: &Config) -> Result<Self, Error> {
+        let EventLimits {
+            queue_max,
+            batch_max,
+            event_readers_max,
+            document_readers_max,
+        } = config.events;
+        let limits = SqliteEventsLimits {
+            queue_max,
+            batch_max,
+            readers_max: event_readers_max,
+        };
+        let reading = SqliteDocumentsLimits {
+            readers_max: document_readers_max,
+        };
+        Ok(Self {
+            events: Arc::new(SqliteEvents::open(&config.data.join("events.db"), &limits)?),
+            documents: Arc::new(SqliteDocuments::new(config.data.join("tenants"), reading)),
+            cache: Arc::new(MemoryCache::new(config.cache_bytes_max)),
+            rate_limits: Arc::new(MemoryRateLimits::new()),
+        })
+    }
+
+    /// Those of a profile; what is embedded in it is shared with all others.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when a server is not reached: the same may go well later. The log has the cause, which may
+    /// name servers.
+    pub async fn open(
+        config: &Config,
+        name: &str,
+        profile: &Profile,
+        embedded: &Self,
+    ) -> Result<Self, Error> {
+        let mut backends = embedded.clone();
+        if let Some(mongodb) = &profile.mongodb {
+            let key = format!("profiles.{name}.mongodb.url");
+            let url = mongodb
+                .url
+                .read(&key)
+                .map_err(|error| unreached(name, "MongoDB", &error))?;
+            let settings = MongoSettings {
+                url,
+                database: mongodb.database.clone(),
+                connections_max: mongodb.connections_max,
+                operation_ms: milliseconds(mongodb.timeout),
+            };
+            let failed = |error: &dyn Display| unreached(name, "MongoDB", error);
+            if profile.events == profile::Events::Mongodb {
+                let limits = MongoEventsLimits {
+                    queue_max: config.events.queue_max,
+                    batch_max: config.events.batch_max,
+                    batch_bytes_max: BATCH_BYTES_MAX,
+                    tenants_at_once: TENANTS_AT_ONCE,
+                    append_ms: 2 * milliseconds(mongodb.timeout),
+                    poll_ms: POSITIONS_POLL_MS,
+                };
+                let events = MongoEvents::open(&settings, limits).await;
+                backends.events = Arc::new(events.map_err(|error| failed(&error))?);
+            }
+            if profile.documents == profile::Documents::Mongodb {
+                let database = MongoDatabase::open(&settings)
+                    .await
+                    .map_err(|error| failed(&error))?;
+                let limits = MongoDocumentsLimits {
+                    call_max: mongodb.timeout,
+                    ..MongoDocumentsLimits::default()
+                };
+                backends.documents = Arc::new(MongoDocuments::new(database, Placement::Shared, limits));
+            }
+        }
+        if profile.cache == profile::Cache::Redis
+            && let Some(redis) = &profile.redis
+        {
+            let url = redis.url.read(&format!("profiles.{name}.redis.url"));
+            let url = url.map_err(|error| unreached(name, "Redis", &error))?;
+            let link = RedisLink::new(RedisSettings {
+                key_prefix: redis.key_prefix.clone(),
+                connect_timeout: redis.timeout,
+                answer_timeout: redis.timeout,
+                ..RedisSettings::new(url)
+            });
+            let link = Arc::new(link.map_err(|error| unreached(name, "Redis", &error))?);
+            backends.cache = Arc::new(RedisCache::new(Arc::clone(&link)));
+            backends.rate_limits = Arc::new(RedisRateLimits::new(link));
+        }
+        Ok(backends)
+    }
+}
+
+/// Tells the log why, and others that.
+fn unreached(profile: &str, what: &str, error: &dyn Display) -> Error {
+    tracing::error!(profile, %error, "{what} is not reached");
+    Error::Unavailable(format!("{what} of profile {profile} is not reached"))
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

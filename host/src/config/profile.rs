@@ -1,0 +1,202 @@
+//! Profiles: where the data of a tenant is. A tenant names one when it is made and keeps it; several tenants of a profile
+//! share its servers, and a profile that one tenant alone names is data of its own.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::Config;
+use super::file::{ConfigError, Secret};
+
+/// The profile that is always there: everything on files of this host.
+pub const EMBEDDED: &str = "embedded";
+/// Longest name of a profile, in bytes.
+const NAME_BYTES_MAX: usize = 40;
+
+/// Which backend each capability has, and where the servers are.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Profile {
+    /// Where events are kept.
+    pub events: Events,
+    /// Where documents are kept.
+    pub documents: Documents,
+    /// What forgets.
+    pub cache: Cache,
+    /// For [`Events::Mongodb`] and [`Documents::Mongodb`].
+    pub mongodb: Option<Mongodb>,
+    /// For [`Cache::Redis`].
+    pub redis: Option<Redis>,
+}
+
+/// Backends of the event store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Events {
+    /// A file in the data folder.
+    #[default]
+    Sqlite,
+    /// A replica set or a sharded cluster.
+    Mongodb,
+}
+
+/// Backends of documents.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Documents {
+    /// A file for each tenant.
+    #[default]
+    Sqlite,
+    /// A replica set or a sharded cluster.
+    Mongodb,
+}
+
+/// Backends of the cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cache {
+    /// In this process.
+    #[default]
+    Memory,
+    /// A server that hosts share.
+    Redis,
+}
+
+/// A MongoDB deployment.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mongodb {
+    /// `mongodb://` or `mongodb+srv://`, with credentials.
+    pub url: Secret,
+    /// The database; no two installations may share one.
+    pub database: String,
+    /// Connections to one server at most; further operations wait for one.
+    pub connections_max: u32,
+    /// How long one operation may take before it counts as failed.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for Mongodb {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            database: "millwork".to_owned(),
+            connections_max: 50,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// A Redis server.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://` or `rediss://`, with credentials.
+    pub url: Secret,
+    /// What all keys begin with, so that several installations can share a server; empty for the only one.
+    pub key_prefix: String,
+    /// How long one operation may take before callers go on without.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            key_prefix: String::new(),
+            timeout: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Config {
+    /// The profile of this name.
+    #[must_use]
+    pub fn find_profile(&self, name: &str) -> Option<Profile> {
+        match self.profiles.get(name) {
+            None if name == EMBEDDED => Some(Profile::default()),
+            found => found.cloned(),
+        }
+    }
+
+    /// Whether what is named is there, and what is secret can be read.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`].
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        if self.find_profile(&self.profile).is_none() {
+            return Err(ConfigError::wrong(
+                "profile",
+                format!("there is no profile {:?}", self.profile),
+            ));
+        }
+        for (name, profile) in &self.profiles {
+            let key = format!("profiles.{name}");
+            if name == EMBEDDED {
+                return Err(ConfigError::wrong(key, "is there already and is not changed"));
+            }
+            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(allowed) {
+                let why = format!("a name has 1 to {NAME_BYTES_MAX} lowercase letters, digits and hyphens");
+                return Err(ConfigError::wrong(key, why));
+            }
+            profile.check(&key)?;
+        }
+        Ok(())
+    }
+}
+
+impl Profile {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let on_mongodb = self.events == Events::Mongodb || self.documents == Documents::Mongodb;
+        match &self.mongodb {
+            Some(mongodb) => mongodb.check(&format!("{key}.mongodb"))?,
+            None if on_mongodb => return Err(absent(key, "mongodb")),
+            None => {}
+        }
+        match &self.redis {
+            Some(redis) => {
+                let url = redis.url.read(&format!("{key}.redis.url"))?;
+                is_url(&format!("{key}.redis.url"), &url, &["redis", "rediss"])
+            }
+            None if self.cache == Cache::Redis => Err(absent(key, "redis")),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Mongodb {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let url_key = format!("{key}.url");
+        is_url(&url_key, &self.url.read(&url_key)?, &["mongodb", "mongodb+srv"])?;
+        // https://www.mongodb.com/docs/manual/reference/limits/#naming-restrictions
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if self.database.is_empty() || self.database.len() > 38 || !self.database.bytes().all(allowed) {
+            let why = "is 1 to 38 letters, digits, underscores and hyphens";
+            return Err(ConfigError::wrong(format!("{key}.database"), why));
+        }
+        Ok(())
+    }
+}
+
+fn absent(profile: &str, section: &str) -> ConfigError {
+    ConfigError::wrong(
+        format!("{profile}.{section}"),
+        "is missing, and a backend of the profile needs it",
+    )
+}
+
+/// The value itself may hold a password, so it is not shown.
+fn is_url(key: &str, url: &str, schemes: &[&str]) -> Result<(), ConfigError> {
+    let scheme = url.split_once("://").map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| schemes.contains(&scheme)) {
+        return Ok(());
+    }
+    let expected: Vec<String> = schemes.iter().map(|scheme| format!("{scheme}://")).collect();
+    Err(ConfigError::wrong(
+        key,
+        format!("begins with {}", expected.join(" or ")),
+    ))
+}

@@ -15,6 +15,11 @@ use crate::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimit
 use crate::capability::rate_limits::RateLimits;
 use crate::capability::rate_limits::memory::MemoryRateLimits;
 use crate::capability::rate_limits::redis::RedisRateLimits;
+use crate::capability::search::Search;
+use crate::capability::search::elasticsearch::{
+    ElasticsearchCredentials, ElasticsearchSearch, ElasticsearchSettings,
+};
+use crate::capability::search::tantivy::{TantivySearch, TantivySearchLimits};
 use crate::config::profile::{self, Profile};
 use crate::config::{Config, EventLimits};
 use crate::error::Error;
@@ -42,6 +47,8 @@ pub struct Backends {
     pub cache: Arc<dyn Cache>,
     /// Where requests are counted.
     pub rate_limits: Arc<dyn RateLimits>,
+    /// Indexes of text.
+    pub search: Arc<dyn Search>,
 }
 
 impl Backends {
@@ -69,6 +76,10 @@ impl Backends {
             documents: Arc::new(SqliteDocuments::new(config.data.join("tenants"), reading)),
             cache: Arc::new(MemoryCache::new(config.cache_bytes_max)),
             rate_limits: Arc::new(MemoryRateLimits::new()),
+            search: Arc::new(TantivySearch::new(
+                config.data.join("tenants"),
+                TantivySearchLimits::default(),
+            )),
         })
     }
 
@@ -85,58 +96,98 @@ impl Backends {
     ) -> Result<Self, Error> {
         let mut backends = embedded.clone();
         if let Some(mongodb) = &profile.mongodb {
-            let key = format!("profiles.{name}.mongodb.url");
-            let url = mongodb
-                .url
-                .read(&key)
-                .map_err(|error| unreached(name, "MongoDB", &error))?;
-            let settings = MongoSettings {
-                url,
-                database: mongodb.database.clone(),
-                connections_max: mongodb.connections_max,
-                operation_ms: milliseconds(mongodb.timeout),
-            };
-            let failed = |error: &dyn Display| unreached(name, "MongoDB", error);
-            if profile.events == profile::Events::Mongodb {
-                let limits = MongoEventsLimits {
-                    queue_max: config.events.queue_max,
-                    batch_max: config.events.batch_max,
-                    batch_bytes_max: BATCH_BYTES_MAX,
-                    tenants_at_once: TENANTS_AT_ONCE,
-                    append_ms: 2 * milliseconds(mongodb.timeout),
-                    poll_ms: POSITIONS_POLL_MS,
-                };
-                let events = MongoEvents::open(&settings, limits).await;
-                backends.events = Arc::new(events.map_err(|error| failed(&error))?);
-            }
-            if profile.documents == profile::Documents::Mongodb {
-                let database = MongoDatabase::open(&settings)
-                    .await
-                    .map_err(|error| failed(&error))?;
-                let limits = MongoDocumentsLimits {
-                    call_max: mongodb.timeout,
-                    ..MongoDocumentsLimits::default()
-                };
-                backends.documents = Arc::new(MongoDocuments::new(database, Placement::Shared, limits));
-            }
+            let opened = backends.put_on_mongodb(config, name, profile, mongodb).await;
+            opened.map_err(|error| unreached(name, "MongoDB", &error))?;
         }
         if profile.cache == profile::Cache::Redis
             && let Some(redis) = &profile.redis
         {
-            let url = redis.url.read(&format!("profiles.{name}.redis.url"));
-            let url = url.map_err(|error| unreached(name, "Redis", &error))?;
-            let link = RedisLink::new(RedisSettings {
-                key_prefix: redis.key_prefix.clone(),
-                connect_timeout: redis.timeout,
-                answer_timeout: redis.timeout,
-                ..RedisSettings::new(url)
-            });
-            let link = Arc::new(link.map_err(|error| unreached(name, "Redis", &error))?);
-            backends.cache = Arc::new(RedisCache::new(Arc::clone(&link)));
-            backends.rate_limits = Arc::new(RedisRateLimits::new(link));
+            let opened = backends.put_on_redis(name, redis);
+            opened.map_err(|error| unreached(name, "Redis", &error))?;
+        }
+        if profile.search == profile::Search::Elasticsearch
+            && let Some(elasticsearch) = &profile.elasticsearch
+        {
+            let opened = backends.put_on_elasticsearch(name, elasticsearch);
+            opened.map_err(|error| unreached(name, "Elasticsearch", &error))?;
         }
         Ok(backends)
     }
+
+    async fn put_on_mongodb(
+        &mut self,
+        config: &Config,
+        name: &str,
+        profile: &Profile,
+        mongodb: &profile::Mongodb,
+    ) -> Result<(), String> {
+        let url = mongodb.url.read(&format!("profiles.{name}.mongodb.url"));
+        let settings = MongoSettings {
+            url: url.map_err(told)?,
+            database: mongodb.database.clone(),
+            connections_max: mongodb.connections_max,
+            operation_ms: milliseconds(mongodb.timeout),
+        };
+        if profile.events == profile::Events::Mongodb {
+            let limits = MongoEventsLimits {
+                queue_max: config.events.queue_max,
+                batch_max: config.events.batch_max,
+                batch_bytes_max: BATCH_BYTES_MAX,
+                tenants_at_once: TENANTS_AT_ONCE,
+                append_ms: 2 * milliseconds(mongodb.timeout),
+                poll_ms: POSITIONS_POLL_MS,
+            };
+            self.events = Arc::new(MongoEvents::open(&settings, limits).await.map_err(told)?);
+        }
+        if profile.documents == profile::Documents::Mongodb {
+            let database = MongoDatabase::open(&settings).await.map_err(told)?;
+            let limits = MongoDocumentsLimits {
+                call_max: mongodb.timeout,
+                ..MongoDocumentsLimits::default()
+            };
+            self.documents = Arc::new(MongoDocuments::new(database, Placement::Shared, limits));
+        }
+        Ok(())
+    }
+
+    fn put_on_redis(&mut self, name: &str, redis: &profile::Redis) -> Result<(), String> {
+        let url = redis.url.read(&format!("profiles.{name}.redis.url"));
+        let link = RedisLink::new(RedisSettings {
+            key_prefix: redis.key_prefix.clone(),
+            connect_timeout: redis.timeout,
+            answer_timeout: redis.timeout,
+            ..RedisSettings::new(url.map_err(told)?)
+        });
+        let link = Arc::new(link.map_err(told)?);
+        self.cache = Arc::new(RedisCache::new(Arc::clone(&link)));
+        self.rate_limits = Arc::new(RedisRateLimits::new(link));
+        Ok(())
+    }
+
+    fn put_on_elasticsearch(&mut self, name: &str, server: &profile::Elasticsearch) -> Result<(), String> {
+        let key = format!("profiles.{name}.elasticsearch");
+        let credentials = match &server.user {
+            Some(user) => ElasticsearchCredentials::Basic {
+                user: user.clone(),
+                password: server.password.read(&format!("{key}.password")).map_err(told)?,
+            },
+            None => ElasticsearchCredentials::None,
+        };
+        let settings = ElasticsearchSettings {
+            url: server.url.read(&format!("{key}.url")).map_err(told)?,
+            credentials,
+            prefix: server.prefix.clone(),
+            request_timeout: server.timeout,
+            shards: 1,
+            replicas: server.replicas,
+        };
+        self.search = Arc::new(ElasticsearchSearch::new(settings).map_err(told)?);
+        Ok(())
+    }
+}
+
+fn told(error: impl Display) -> String {
+    error.to_string()
 }
 
 /// Tells the log why, and others that.

@@ -4,7 +4,7 @@
 
 #![expect(missing_docs, reason = "generated; the WIT carries the documentation")]
 
-/// What the host gives: `millwork:platform`, `millwork:documents`, `millwork:cache`.
+/// What the host gives: `millwork:platform`, `millwork:documents`, `millwork:cache`, `millwork:search`.
 pub mod imports {
     wasmtime::component::bindgen!({
         path: "../wit",
@@ -35,6 +35,7 @@ pub mod projections {
             "millwork:platform": crate::bindings::imports::millwork::platform,
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
+            "millwork:search": crate::bindings::imports::millwork::search,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
     });
@@ -50,6 +51,7 @@ pub mod queries {
             "millwork:platform": crate::bindings::imports::millwork::platform,
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
+            "millwork:search": crate::bindings::imports::millwork::search,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
     });
@@ -65,6 +67,7 @@ pub mod lifecycle {
             "millwork:platform": crate::bindings::imports::millwork::platform,
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
+            "millwork:search": crate::bindings::imports::millwork::search,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
     });

@@ -7,6 +7,7 @@ pub mod cache;
 pub mod locks;
 pub mod rate_limits;
 pub mod platform;
+pub mod search;
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 

@@ -10,9 +10,9 @@ mod lifecycle;
 mod health;
 pub mod swap;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use indexmap::IndexMap;
 use millwork_registry::catalog::Catalog;
@@ -58,8 +58,8 @@ pub struct Host {
     embedded: Backends,
     /// Those that were opened, by profile. tokio's lock, since opening waits for servers, and is done once.
     backends: tokio::sync::Mutex<HashMap<String, Backends>>,
-    /// Profiles whose servers were not reached yet. std's lock: held for a look-up only.
-    unreached: RwLock<BTreeSet<String>>,
+    /// Tenants that wait for the servers of their profile, and which. std's lock: held for a look-up only.
+    waiting: RwLock<BTreeMap<TenantId, String>>,
     catalog: Catalog,
     generations: Generations,
     swaps: Swaps,
@@ -113,7 +113,7 @@ impl Host {
             events,
             embedded,
             backends: tokio::sync::Mutex::default(),
-            unreached: RwLock::default(),
+            waiting: RwLock::default(),
             catalog: Catalog::open(&config.data.join("registry"))?,
             generations: Generations::open(&config.data.join("tenants"))?,
             swaps: Swaps::new(&config.data.join("tenants")),
@@ -151,8 +151,8 @@ impl Host {
     /// Profiles of tenants of this host whose servers were not reached since it started.
     #[must_use]
     pub fn unreached(&self) -> BTreeSet<String> {
-        let unreached = self.unreached.read().unwrap_or_else(PoisonError::into_inner);
-        unreached.clone()
+        let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
+        waiting.values().cloned().collect()
     }
 
     /// Says that set-up is done.
@@ -248,6 +248,7 @@ impl Host {
             documents,
             cache: backends.cache,
             rate_limits: backends.rate_limits,
+            search: backends.search,
         };
         let tenant = Tenant::new(id.clone(), stores, generation, slow_calls_max);
         let tenant = Arc::new(tenant);
@@ -265,15 +266,16 @@ impl Host {
     /// Starts a tenant, again and again while the servers of its profile are not reached. What fails otherwise takes no
     /// other tenant down: asking for it says why.
     async fn start_or_retry(self: &Arc<Self>, record: TenantRecord) {
-        let id = record.id.clone();
         let Err(error) = self.start_tenant(record.clone()).await else {
             return;
         };
-        tracing::error!(tenant = %id, %error, "tenant does not start");
-        self.keep(id, Err(error.to_string()));
+        tracing::error!(tenant = %record.id, %error, "tenant does not start");
+        self.keep(record.id.clone(), Err(error.to_string()));
         if !matches!(error, Error::Unavailable(_)) {
             return;
         }
+        let profile = record.profile.clone().unwrap_or_else(|| EMBEDDED.to_owned());
+        self.waiting().insert(record.id.clone(), profile);
         let (host, mut stop) = (Arc::clone(self), self.stop.subscribe());
         self.spawn(async move {
             let (mut wait, longest) = (host.config.project.backoff_min, host.config.project.backoff_max);
@@ -283,13 +285,20 @@ impl Host {
                     _ = stop.wait_for(|stop| *stop) => return,
                 }
                 wait = (wait * 2).min(longest);
-                match host.start_tenant(record.clone()).await {
-                    Ok(()) => return tracing::info!(tenant = %record.id, "tenant has started"),
-                    Err(error) => host.keep(record.id.clone(), Err(error.to_string())),
+                if let Err(error) = host.start_tenant(record.clone()).await {
+                    host.keep(record.id.clone(), Err(error.to_string()));
+                } else {
+                    tracing::info!(tenant = %record.id, "tenant has started");
+                    host.waiting().remove(&record.id);
+                    return;
                 }
             }
         })
         .await;
+    }
+
+    fn waiting(&self) -> RwLockWriteGuard<'_, BTreeMap<TenantId, String>> {
+        self.waiting.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The backends of a profile, opened by whoever needs them first.
@@ -302,19 +311,9 @@ impl Host {
             what: "profile".to_owned(),
             id: name.to_owned(),
         })?;
-        let backends = Backends::open(&self.config, name, &profile, &self.embedded).await;
-        let mut unreached = self.unreached.write().unwrap_or_else(PoisonError::into_inner);
-        match backends {
-            Ok(backends) => {
-                unreached.remove(name);
-                opened.insert(name.to_owned(), backends.clone());
-                Ok(backends)
-            }
-            Err(error) => {
-                unreached.insert(name.to_owned());
-                Err(error)
-            }
-        }
+        let backends = Backends::open(&self.config, name, &profile, &self.embedded).await?;
+        opened.insert(name.to_owned(), backends.clone());
+        Ok(backends)
     }
 
     /// A module that does not load takes no other down.

@@ -21,6 +21,7 @@ pub use self::progress::Progress;
 use crate::blocking;
 use crate::capability::documents::component::Access;
 use crate::capability::documents::{Checkpoint, DocumentError, Line, Unit};
+use crate::capability::search::component::Searching;
 use crate::config::{EngineLimits, ProjectLimits};
 use crate::engine::CallError;
 use crate::engine::event::event_for_component;
@@ -314,9 +315,15 @@ impl Projector {
                 writable,
             };
             let caller = step.tenant.caller();
-            let effects = step
-                .module
-                .effects(&caller.tenant, access, &step.tenant.cache, &self.calls);
+            let search = Arc::clone(&step.tenant.search);
+            let searching = match step.line {
+                Line::Live | Line::Shadow => Searching::Write(search),
+                // Its writes are looked at and thrown away.
+                Line::Trial => Searching::Rehearse(search),
+            };
+            let effects =
+                step.module
+                    .effects(&caller.tenant, access, &step.tenant.cache, searching, &self.calls);
             let applied = step
                 .module
                 .component

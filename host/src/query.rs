@@ -13,6 +13,7 @@ use crate::capability::documents::component::Access;
 use crate::capability::documents::query::{Find, Scope};
 use crate::capability::documents::{Document, Page};
 use crate::capability::platform::now_ms;
+use crate::capability::search::component::Searching;
 use crate::config::EngineLimits;
 use crate::error::{Error, Rejection};
 use crate::event_store::{Origin, Position};
@@ -81,7 +82,8 @@ pub async fn answer(
     let context = context(module, origin);
     let caller = tenant.caller().clone();
     let access = Access::Read(Arc::clone(&tenant.documents));
-    let effects = module.effects(&caller.tenant, access, &tenant.cache, limits);
+    let searching = Searching::Read(Arc::clone(&tenant.search));
+    let effects = module.effects(&caller.tenant, access, &tenant.cache, searching, limits);
     let (component, name, params) = (
         Arc::clone(&module.component),
         query.to_owned(),

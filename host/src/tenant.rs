@@ -26,6 +26,7 @@ use self::routes::Routes;
 use crate::capability::cache::Cache;
 use crate::capability::documents::Documents;
 use crate::capability::rate_limits::RateLimits;
+use crate::capability::search::Search;
 use crate::engine::component::Caller;
 use crate::error::Error;
 use crate::project::Progress;
@@ -40,6 +41,8 @@ pub struct Tenant {
     pub cache: Arc<dyn Cache>,
     /// Where its requests are counted.
     pub rate_limits: Arc<dyn RateLimits>,
+    /// The indexes of the whole host; each call names its tenant.
+    pub search: Arc<dyn Search>,
     /// How far its projections have come.
     pub progress: Progress,
     /// Held by whoever changes the generation: one swap at a time. An `Arc`, so that a task can hold it to its end.
@@ -62,6 +65,8 @@ pub struct Stores {
     pub cache: Arc<dyn Cache>,
     /// See [`Tenant::rate_limits`].
     pub rate_limits: Arc<dyn RateLimits>,
+    /// See [`Tenant::search`].
+    pub search: Arc<dyn Search>,
 }
 
 /// The modules that a tenant runs at one moment.
@@ -101,6 +106,7 @@ impl Tenant {
             documents: stores.documents,
             cache: stores.cache,
             rate_limits: stores.rate_limits,
+            search: stores.search,
             progress: Progress::default(),
             swapping: Arc::default(),
             projecting: Mutex::new(()),

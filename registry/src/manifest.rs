@@ -6,6 +6,7 @@
 mod check;
 mod command;
 mod host_pattern;
+mod index;
 mod number;
 mod permission;
 mod read_model;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::command::{Aggregate, Command, Fact, Related};
 pub use self::host_pattern::HostPattern;
+pub use self::index::{Index, IndexField, IndexKind};
 pub use self::number::Number;
 pub use self::permission::{Permission, QualifiedName};
 pub use self::read_model::{Collection, Projection, Query, View};
@@ -78,6 +80,9 @@ pub struct Manifest {
     /// Where documents are kept, by name.
     #[serde(default)]
     pub collections: IndexMap<String, Collection>,
+    /// What can be searched by its text, by name.
+    #[serde(default)]
+    pub indexes: IndexMap<String, Index>,
     /// What turns events into documents, by name.
     #[serde(default)]
     pub projections: IndexMap<String, Projection>,

@@ -42,6 +42,7 @@ pub mod projections {
             "millwork:platform/random@0.1.0": super::lifecycle::millwork::platform::random,
             "millwork:documents/documents@0.1.0": super::lifecycle::millwork::documents::documents,
             "millwork:cache/cache@0.1.0": super::lifecycle::millwork::cache::cache,
+            "millwork:search/search@0.1.0": super::lifecycle::millwork::search::search,
             "millwork:module/types@0.1.0": super::lifecycle::millwork::module::types,
         },
     });
@@ -59,6 +60,7 @@ pub mod queries {
             "millwork:platform/random@0.1.0": super::lifecycle::millwork::platform::random,
             "millwork:documents/documents@0.1.0": super::lifecycle::millwork::documents::documents,
             "millwork:cache/cache@0.1.0": super::lifecycle::millwork::cache::cache,
+            "millwork:search/search@0.1.0": super::lifecycle::millwork::search::search,
             "millwork:module/types@0.1.0": super::lifecycle::millwork::module::types,
         },
     });

@@ -151,7 +151,7 @@ pub fn answer<Q: Query>(params: &str, given: types::Context) -> Result<String, R
     match Q::answer(params, &QueryContext(given)) {
         Ok(answer) => Ok(json_of(Q::NAME, &answer)),
         Err(QueryError::Rejected(rejection)) => Err(rejection),
-        Err(QueryError::Documents(error)) => trap(format_args!("query {}: {error}", Q::NAME)),
+        Err(error) => trap(format_args!("query {}: {error}", Q::NAME)),
     }
 }
 

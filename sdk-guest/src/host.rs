@@ -5,6 +5,9 @@ pub(crate) use crate::bindings::lifecycle::millwork::{
     cache::cache,
     documents::documents,
     platform::{clock, log, random},
+    search::search,
 };
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::memory::{cache, clock, documents, log, random};
+#[cfg(not(target_family = "wasm"))]
+pub(crate) use crate::testing::search;

@@ -98,6 +98,7 @@ mod projection;
 mod query;
 pub mod random;
 mod rejection;
+pub mod search;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod timestamp;

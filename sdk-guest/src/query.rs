@@ -7,6 +7,7 @@ use crate::aggregate::{Origin, read};
 use crate::bindings::lifecycle::millwork::module::types;
 use crate::documents;
 use crate::rejection::Rejection;
+use crate::search;
 use crate::timestamp::Timestamp;
 
 /// A question with typed parameters. May read through [`documents`], never write.
@@ -21,7 +22,7 @@ pub trait Query {
     /// Computes the answer.
     ///
     /// # Errors
-    /// [`QueryError::Rejected`] goes to the caller; after [`QueryError::Documents`] the host answers that it failed.
+    /// [`QueryError::Rejected`] goes to the caller; after the others the host answers that it failed.
     fn answer(params: Self::Params, ctx: &QueryContext) -> Result<Self::Answer, QueryError>;
 }
 
@@ -34,6 +35,9 @@ pub enum QueryError {
     /// The documents could not be read.
     #[error(transparent)]
     Documents(#[from] documents::Error),
+    /// An index could not be searched.
+    #[error(transparent)]
+    Search(#[from] search::Error),
 }
 
 impl From<Rejection> for QueryError {

@@ -3,6 +3,7 @@
 //! Native builds only. A decision runs through the same code as in the host, from JSON text to JSON text.
 
 pub(crate) mod memory;
+pub(crate) mod search;
 mod scenario;
 
 use serde::Serialize;

@@ -7,6 +7,7 @@ mod events;
 mod locks;
 mod rate_limits;
 mod redis;
+mod search;
 
 use millwork_registry::id::TenantId;
 

@@ -31,6 +31,7 @@ mod publishing;
 mod replay;
 mod rates;
 mod restart;
+mod search;
 mod sequences;
 mod settings;
 mod servers;

@@ -258,7 +258,7 @@ fn the_hosts_modules_depend_one_way() {
 
 #[test]
 fn capabilities_do_not_know_each_other() {
-    let names = ["documents", "cache", "locks", "rate_limits"];
+    let names = ["documents", "cache", "locks", "rate_limits", "search"];
     let mut broken = Vec::new();
     for source in sources()
         .into_iter()

@@ -23,10 +23,14 @@ pub struct Profile {
     pub documents: Documents,
     /// What forgets.
     pub cache: Cache,
+    /// Where components search.
+    pub search: Search,
     /// For [`Events::Mongodb`] and [`Documents::Mongodb`].
     pub mongodb: Option<Mongodb>,
     /// For [`Cache::Redis`].
     pub redis: Option<Redis>,
+    /// For [`Search::Elasticsearch`].
+    pub elasticsearch: Option<Elasticsearch>,
 }
 
 /// Backends of the event store.
@@ -60,6 +64,17 @@ pub enum Cache {
     Memory,
     /// A server that hosts share.
     Redis,
+}
+
+/// Backends of search.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Search {
+    /// Files of each tenant.
+    #[default]
+    Tantivy,
+    /// A cluster that hosts share.
+    Elasticsearch,
 }
 
 /// A MongoDB deployment.
@@ -111,6 +126,38 @@ impl Default for Redis {
     }
 }
 
+/// An Elasticsearch cluster.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Elasticsearch {
+    /// `http://` or `https://`, without credentials.
+    pub url: Secret,
+    /// The user; none when absent.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Secret,
+    /// What the names of all indexes begin with.
+    pub prefix: String,
+    /// How long one request may take before it counts as failed.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+    /// Copies of each shard.
+    pub replicas: u32,
+}
+
+impl Default for Elasticsearch {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            user: None,
+            password: Secret::default(),
+            prefix: "millwork-".to_owned(),
+            timeout: Duration::from_secs(5),
+            replicas: 1,
+        }
+    }
+}
+
 impl Config {
     /// The profile of this name.
     #[must_use]
@@ -158,10 +205,15 @@ impl Profile {
         }
         match &self.redis {
             Some(redis) => {
-                let url = redis.url.read(&format!("{key}.redis.url"))?;
-                is_url(&format!("{key}.redis.url"), &url, &["redis", "rediss"])
+                let url_key = format!("{key}.redis.url");
+                is_url(&url_key, &redis.url.read(&url_key)?, &["redis", "rediss"])?;
             }
-            None if self.cache == Cache::Redis => Err(absent(key, "redis")),
+            None if self.cache == Cache::Redis => return Err(absent(key, "redis")),
+            None => {}
+        }
+        match &self.elasticsearch {
+            Some(elasticsearch) => elasticsearch.check(&format!("{key}.elasticsearch")),
+            None if self.search == Search::Elasticsearch => Err(absent(key, "elasticsearch")),
             None => Ok(()),
         }
     }
@@ -176,6 +228,17 @@ impl Mongodb {
         if self.database.is_empty() || self.database.len() > 38 || !self.database.bytes().all(allowed) {
             let why = "is 1 to 38 letters, digits, underscores and hyphens";
             return Err(ConfigError::wrong(format!("{key}.database"), why));
+        }
+        Ok(())
+    }
+}
+
+impl Elasticsearch {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let url_key = format!("{key}.url");
+        is_url(&url_key, &self.url.read(&url_key)?, &["http", "https"])?;
+        if self.user.is_some() {
+            self.password.read(&format!("{key}.password"))?;
         }
         Ok(())
     }

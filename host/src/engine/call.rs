@@ -11,6 +11,7 @@ use super::Engine;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::component::DocumentsCall;
 use crate::capability::platform::PlatformCall;
+use crate::capability::search::component::SearchCall;
 use crate::capability::{Budget, Exhausted};
 
 /// What stands behind a call's imports. Made for one call and dropped after it.
@@ -27,6 +28,8 @@ pub struct Effects {
     pub documents: DocumentsCall,
     /// `millwork:cache`.
     pub cache: CacheCall,
+    /// `millwork:search`.
+    pub search: SearchCall,
 }
 
 struct Wasi {
@@ -139,6 +142,11 @@ impl Call {
         &mut self.effects_mut().cache
     }
 
+    /// For the linker.
+    pub(super) fn search(&mut self) -> &mut SearchCall {
+        &mut self.effects_mut().search
+    }
+
     fn effects_mut(&mut self) -> &mut Effects {
         self.effects.get_or_insert_with(Effects::none)
     }
@@ -158,7 +166,8 @@ impl Effects {
             crate::capability::documents::component::Access::Denied("this call may not use documents");
         Self {
             documents: DocumentsCall::new(access, None, Arc::clone(&budget)),
-            cache: CacheCall::new(None, "", "", budget),
+            cache: CacheCall::new(None, "", "", Arc::clone(&budget)),
+            search: SearchCall::denied("this call may not search", budget),
         }
     }
 }

@@ -417,7 +417,10 @@ impl Component {
         if let Some(failure) = effects.documents.take_failure() {
             return Err(CallError::Unavailable(failure));
         }
-        done.map(|answer| (answer, effects))
+        let answer = done?;
+        // Before the unit of work commits: its checkpoint says that what these events wrote is there.
+        effects.search.finish().await.map_err(CallError::Unavailable)?;
+        Ok((answer, effects))
     }
 }
 

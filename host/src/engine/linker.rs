@@ -5,10 +5,11 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Result};
 
 use super::call::{Call, Impure};
-use crate::bindings::imports::millwork::{cache, documents, platform};
+use crate::bindings::imports::millwork::{cache, documents, platform, search};
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::component::DocumentsCall;
 use crate::capability::platform::PlatformCall;
+use crate::capability::search::component::SearchCall;
 
 const LOG: &str = "millwork:platform/log@";
 /// What a manifest can ask for, and a tenant consent to, before this host gives it.
@@ -30,6 +31,7 @@ pub(super) fn effects(engine: &Engine) -> Result<Linker<Call>> {
     })?;
     documents::documents::add_to_linker::<_, HasSelf<DocumentsCall>>(&mut linker, Call::documents)?;
     cache::cache::add_to_linker::<_, HasSelf<CacheCall>>(&mut linker, Call::cache)?;
+    search::search::add_to_linker::<_, HasSelf<SearchCall>>(&mut linker, Call::search)?;
     Ok(linker)
 }
 

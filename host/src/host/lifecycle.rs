@@ -8,6 +8,7 @@ use super::Host;
 use crate::bindings::types::Failure;
 use crate::blocking;
 use crate::capability::documents::component::Access;
+use crate::capability::search::component::Searching;
 use crate::engine::Component;
 use crate::engine::call::Effects;
 use crate::error::{Error, Reason};
@@ -91,6 +92,7 @@ fn effects(host: &Host, tenant: &Tenant, module: &Module) -> Effects {
         &tenant.caller().tenant,
         access,
         &tenant.cache,
+        Searching::Write(Arc::clone(&tenant.search)),
         host.engine.limits(),
     )
 }

@@ -17,6 +17,8 @@ use crate::capability::cache::Cache;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::Collection;
 use crate::capability::documents::component::{Access, Collections, DocumentsCall};
+use crate::capability::search::Index;
+use crate::capability::search::component::{Indexes, SearchCall, Searching};
 use crate::config::{EngineLimits, HealthLimits};
 use crate::engine::call::Effects;
 use crate::engine::{Component, Engine};
@@ -39,6 +41,8 @@ pub struct Module {
     pub config: Arc<str>,
     /// Its collections, by name.
     pub collections: Arc<Collections>,
+    /// Its indexes, by name.
+    pub indexes: Arc<Indexes>,
     commands: HashMap<String, Plan>,
     events: HashMap<String, Option<Validator>>,
     params: HashMap<String, Validator>,
@@ -86,6 +90,7 @@ impl Module {
             events: event_validators(&manifest).map_err(fail)?,
             params: param_validators(&manifest).map_err(fail)?,
             collections: Arc::new(collections(&manifest)),
+            indexes: Arc::new(indexes(&manifest)),
             config: Arc::from(installed.config.to_string()),
             component: Arc::new(component),
             digest: Arc::from(digest),
@@ -193,6 +198,7 @@ impl Module {
         tenant: &str,
         access: Access,
         cache: &Arc<dyn Cache>,
+        searching: Searching,
         limits: &EngineLimits,
     ) -> Effects {
         let budget = Arc::new(Budget::new(limits.host_calls_max, limits.returned_bytes_max));
@@ -203,9 +209,11 @@ impl Module {
             Access::Denied("the manifest does not ask for documents")
         };
         let cache = may(&Permission::Cache).then(|| Arc::clone(cache));
+        let indexes = may(&Permission::Search).then(|| Arc::clone(&self.indexes));
         Effects {
             documents: DocumentsCall::new(access, Some(Arc::clone(&self.collections)), Arc::clone(&budget)),
-            cache: CacheCall::new(cache, tenant, &self.manifest.name, budget),
+            cache: CacheCall::new(cache, tenant, &self.manifest.name, Arc::clone(&budget)),
+            search: SearchCall::new(searching, indexes, tenant, budget),
         }
     }
 
@@ -342,6 +350,16 @@ fn collections(manifest: &Manifest) -> Collections {
             indexes: declared.indexes.clone(),
         };
         (name.clone(), Arc::new(collection))
+    });
+    declared.collect()
+}
+
+fn indexes(manifest: &Manifest) -> Indexes {
+    let declared = manifest.indexes.iter().map(|(name, declared)| {
+        (
+            name.clone(),
+            Arc::new(Index::declared(&manifest.name, name, declared)),
+        )
     });
     declared.collect()
 }

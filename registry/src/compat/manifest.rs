@@ -55,6 +55,15 @@ pub(crate) fn changes(old: &Manifest, new: &Manifest, dependants: &Dependants) -
     changes
         .notes
         .extend(queries.map(|name| format!("query {name} is gone")));
+    let searched = old.indexes.iter().filter_map(|(name, before)| {
+        let told = match new.indexes.get(name) {
+            None => "is gone",
+            Some(after) if after != before => "has other fields: it begins empty",
+            Some(_) => return None,
+        };
+        Some(format!("index {name} {told}"))
+    });
+    changes.notes.extend(searched);
     let is_gone = |route: &&Route| {
         let same = |other: &Route| other.method == route.method && other.shape() == route.shape();
         !new.routes.iter().any(same)

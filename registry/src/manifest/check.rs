@@ -3,6 +3,7 @@
 mod commands;
 pub(super) mod form;
 mod header;
+mod indexes;
 mod read_models;
 mod routes;
 mod schemas;
@@ -16,6 +17,7 @@ pub(super) fn problems(manifest: &Manifest) -> Problems {
     header::check(manifest, &mut problems);
     schemas::check(manifest, &mut problems);
     commands::check(manifest, &mut problems);
+    indexes::check(manifest, &mut problems);
     read_models::check(manifest, &mut problems);
     routes::check(manifest, &mut problems);
     problems

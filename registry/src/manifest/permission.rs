@@ -9,8 +9,8 @@ use super::host_pattern::HostPattern;
 use crate::Error;
 use crate::id::check_name;
 
-/// One thing a component may touch, as text: `documents`, `cache`, `view:<module>.<View>`, `events:<module>.<Event>`,
-/// `http:outbound` or `http:outbound:<host>`.
+/// One thing a component may touch, as text: `documents`, `cache`, `search`, `view:<module>.<View>`,
+/// `events:<module>.<Event>`, `http:outbound` or `http:outbound:<host>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Permission {
@@ -18,6 +18,8 @@ pub enum Permission {
     Documents,
     /// Use `millwork:cache`.
     Cache,
+    /// Write and search own indexes through `millwork:search`.
+    Search,
     /// Read one view of another module as a fact.
     View(QualifiedName),
     /// Project one event of another module.
@@ -36,6 +38,9 @@ impl Permission {
             }
             Self::Cache => {
                 "keep data of its own in the cache, from where it may vanish at any time".to_owned()
+            }
+            Self::Search => {
+                "keep documents that can be searched: write and search indexes of its own".to_owned()
             }
             Self::View(name) => format!("read {} of the module {} when it decides", name.name, name.module),
             Self::Events(name) => {
@@ -65,6 +70,7 @@ impl fmt::Display for Permission {
         match self {
             Self::Documents => f.write_str("documents"),
             Self::Cache => f.write_str("cache"),
+            Self::Search => f.write_str("search"),
             Self::View(name) => write!(f, "view:{name}"),
             Self::Events(name) => write!(f, "events:{name}"),
             Self::HttpOutbound(None) => f.write_str("http:outbound"),
@@ -80,12 +86,13 @@ impl TryFrom<String> for Permission {
         let malformed = || Error::Form {
             what: "permission",
             text: text.clone(),
-            expected: "documents, cache, view:<module>.<View>, events:<module>.<Event>, http:outbound or \
+            expected: "documents, cache, search, view:<module>.<View>, events:<module>.<Event>, http:outbound or \
                        http:outbound:<host>",
         };
         match text.split_once(':') {
             None if text == "documents" => Ok(Self::Documents),
             None if text == "cache" => Ok(Self::Cache),
+            None if text == "search" => Ok(Self::Search),
             Some(("view", name)) => QualifiedName::parse(name).map(Self::View).ok_or_else(malformed),
             Some(("events", name)) => QualifiedName::parse(name).map(Self::Events).ok_or_else(malformed),
             Some(("http", "outbound")) => Ok(Self::HttpOutbound(None)),

@@ -15,7 +15,7 @@ struct Given {
 /// The version of `millwork:*` interfaces.
 const V0_1: Version = Version::new(0, 1, 0);
 
-static GIVEN: [Given; 6] = [
+static GIVEN: [Given; 7] = [
     Given {
         interface: "millwork:module/types",
         version: V0_1,
@@ -45,6 +45,11 @@ static GIVEN: [Given; 6] = [
         interface: "millwork:cache/cache",
         version: V0_1,
         permission: Some(Permission::Cache),
+    },
+    Given {
+        interface: "millwork:search/search",
+        version: V0_1,
+        permission: Some(Permission::Search),
     },
 ];
 

@@ -31,6 +31,7 @@ fn world<T>(visit: impl FnOnce(&mut World) -> T) -> T {
 /// Forgets everything.
 pub(crate) fn clear() {
     world(|w| *w = World::default());
+    super::search::clear();
 }
 
 /// Sets what [`crate::clock::now`] gives on this thread.

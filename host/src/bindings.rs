@@ -4,7 +4,8 @@
 
 #![expect(missing_docs, reason = "generated; the WIT carries the documentation")]
 
-/// What the host gives: `millwork:platform`, `millwork:documents`, `millwork:cache`, `millwork:search`.
+/// What the host gives: `millwork:platform`, `millwork:documents`, `millwork:cache`, `millwork:search`,
+/// `millwork:messaging`.
 pub mod imports {
     wasmtime::component::bindgen!({
         path: "../wit",
@@ -36,6 +37,7 @@ pub mod projections {
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
             "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:messaging": crate::bindings::imports::millwork::messaging,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
     });
@@ -52,6 +54,24 @@ pub mod queries {
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
             "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:messaging": crate::bindings::imports::millwork::messaging,
+            "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
+        },
+    });
+}
+
+/// `millwork:module/subscriptions`.
+pub mod subscriptions {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "millwork:guest/subscriptions",
+        exports: { default: async },
+        with: {
+            "millwork:platform": crate::bindings::imports::millwork::platform,
+            "millwork:documents": crate::bindings::imports::millwork::documents,
+            "millwork:cache": crate::bindings::imports::millwork::cache,
+            "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:messaging": crate::bindings::imports::millwork::messaging,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
     });
@@ -68,6 +88,7 @@ pub mod lifecycle {
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
             "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:messaging": crate::bindings::imports::millwork::messaging,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
     });

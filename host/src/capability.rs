@@ -6,6 +6,7 @@ pub mod documents;
 pub mod cache;
 pub mod locks;
 pub mod rate_limits;
+pub mod messaging;
 pub mod platform;
 pub mod search;
 

@@ -9,6 +9,7 @@ mod demo;
 mod fleet;
 mod follow;
 mod keys;
+mod letters;
 mod modules;
 mod output;
 mod releases;
@@ -56,6 +57,9 @@ enum Command {
     /// Enable, upgrade, try, roll back and disable modules of a tenant.
     #[command(subcommand)]
     Module(modules::Module),
+    /// List, retry and discard what could not be delivered to subscriptions and modules.
+    #[command(subcommand)]
+    Letters(letters::Letters),
     /// Look at changes of what a tenant runs, and have a say in them.
     #[command(subcommand)]
     Swap(swaps::Swap),
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Key(key) => key.run(),
         Command::Plugin(plugin) => plugin.run(),
         Command::Module(module) => module.run(),
+        Command::Letters(letters) => letters.run(),
         Command::Swap(swap) => swap.run(),
     };
     match done {

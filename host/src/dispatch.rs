@@ -140,7 +140,9 @@ impl Dispatcher {
     }
 
     async fn attempt(&self, tenant: &Arc<Tenant>, job: &Job) -> Result<Attempt, Error> {
-        let before = facts::look(&self.states, tenant, job).await?;
+        let Some(before) = facts::look(&self.states, tenant, job).await? else {
+            return Ok(Attempt::Again);
+        };
         let lane = self.lanes.enter(tenant, job, &before).await;
         let Some(seen) = before.look_again(&self.states, tenant, job).await? else {
             return Ok(Attempt::Again);
@@ -173,7 +175,14 @@ impl Dispatcher {
         };
         let outcome = Outcome::check(job, &seen, decision, &self.limits)?;
         if job.dry_run {
-            return Ok(Attempt::Done(outcome.dry_run(job, &seen)));
+            let would_be = outcome.dry_run(job, &seen);
+            // What this host is just recording is new enough for what is not recorded.
+            let outdated = !seen.is_pending() && self.is_outdated(tenant, job, seen, lane).await?;
+            return Ok(if outdated {
+                Attempt::Again
+            } else {
+                Attempt::Done(would_be)
+            });
         }
 
         let append = outcome.append(tenant, job, &seen, &asked);
@@ -196,7 +205,7 @@ impl Dispatcher {
         }
     }
 
-    /// Whether a refusal must not rest on what an attempt saw, and the command is to be decided again: some of it was not
+    /// Whether a refusal or a dry run must not rest on what an attempt saw, and the command is to be decided again: some of it was not
     /// durable yet, or another host has appended since.
     ///
     /// The lane is kept while the store is asked, so that this host's own appends are not taken for another's.

@@ -194,6 +194,14 @@ pub enum Error {
         /// Who.
         by: String,
     },
+    /// A dead letter was tried again and could not be delivered; it stays.
+    #[error("{addressee} does not take it: {why}")]
+    NotDelivered {
+        /// The subscription.
+        addressee: String,
+        /// Why, in its own words.
+        why: String,
+    },
     /// A read model comes out otherwise the second time, so it does not take the place of the old one: a bug in the
     /// component; says where.
     #[error("{0}")]
@@ -242,6 +250,7 @@ impl Error {
             Self::Artifact(failure) => failure.code(),
             Self::Load { .. } => "release-unusable",
             Self::Activation { reason, .. } => &reason.code,
+            Self::NotDelivered { .. } => "not-delivered",
             Self::NotRepeatable(_) => "read-model-not-repeatable",
             Self::ModuleBroken(_) => "module-broken",
             Self::Quarantined { .. } => "module-quarantined",

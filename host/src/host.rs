@@ -8,6 +8,7 @@ mod artifacts;
 mod verify;
 mod lifecycle;
 mod health;
+mod outlet;
 pub mod swap;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,9 +29,12 @@ pub use self::trial::Tried;
 use crate::backends::Backends;
 use crate::backends::routes::RoutedEvents;
 use crate::blocking;
+use crate::capability::messaging::sqlite::{SqliteBus, SqliteBusLimits};
+use crate::capability::messaging::{Bus, Outlet};
 use crate::capability::platform::now_ms;
 use crate::config::Config;
 use crate::config::profile::EMBEDDED;
+use crate::deliver::{DeliverLimits, Deliverer};
 use crate::dispatch::Dispatcher;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -66,6 +70,8 @@ pub struct Host {
     /// The swap of each tenant that is under way. std's lock: held for a look-up only.
     lives: RwLock<HashMap<TenantId, Arc<Live>>>,
     projector: Arc<Projector>,
+    bus: Arc<dyn Bus>,
+    deliverer: Arc<Deliverer>,
     replayer: Replayer,
     /// With the reason where one did not start. std's lock: held for a look-up only.
     tenants: RwLock<HashMap<TenantId, Result<Arc<Tenant>, String>>>,
@@ -106,6 +112,14 @@ impl Host {
         let engine = Engine::new(config.engine.clone(), config.data.join("compiled"));
         let engine = engine.map_err(|error| failed("engine", &error))?;
         let projector = Projector::new(Arc::clone(&store), config.project.clone(), config.engine.clone());
+        let bus = SqliteBus::open(&config.data.join("messages.db"), SqliteBusLimits::default())?;
+        let bus: Arc<dyn Bus> = Arc::new(bus);
+        let deliverer = Deliverer::new(
+            Arc::clone(&store),
+            Arc::clone(&bus),
+            DeliverLimits::default(),
+            config.engine.clone(),
+        );
         let replayer = Replayer::new(Arc::clone(&store), config.replay.clone());
         Ok(Self {
             dispatcher: Dispatcher::new(store, config.dispatch.clone()),
@@ -119,6 +133,8 @@ impl Host {
             swaps: Swaps::new(&config.data.join("tenants")),
             lives: RwLock::default(),
             projector: Arc::new(projector),
+            bus,
+            deliverer: Arc::new(deliverer),
             replayer,
             tenants: RwLock::default(),
             creating: tokio::sync::Mutex::default(),
@@ -258,6 +274,7 @@ impl Host {
         }
         let projector = Arc::clone(&self.projector).run(Arc::clone(&tenant), self.stop.subscribe());
         self.spawn(projector).await;
+        self.start_delivery(&tenant).await;
         self.resume_swaps(&tenant).await?;
         self.keep(id, Ok(tenant));
         Ok(())
@@ -314,6 +331,35 @@ impl Host {
         let backends = Backends::open(&self.config, name, &profile, &self.embedded).await?;
         opened.insert(name.to_owned(), backends.clone());
         Ok(backends)
+    }
+
+    /// Opens a tenant's outlet, and starts what delivers to subscriptions and executes commands that were sent.
+    async fn start_delivery(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+        let outlet: Arc<dyn Outlet> = Arc::new(outlet::TenantOutlet::new(self, tenant));
+        let outlet = Arc::clone(tenant.outlet.get_or_init(|| outlet));
+        let deliverer = || Arc::clone(&self.deliverer);
+        let stop = || self.stop.subscribe();
+        self.spawn(deliverer().run(Arc::clone(tenant), Arc::clone(&outlet), stop()))
+            .await;
+        self.spawn(deliverer().work(Arc::clone(tenant), outlet, stop()))
+            .await;
+    }
+
+    /// Delivers messages, and keeps those that could not be delivered.
+    #[must_use]
+    pub fn deliverer(&self) -> &Deliverer {
+        &self.deliverer
+    }
+
+    /// Delivers a dead letter once more.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::NotDelivered`] when it stays.
+    pub async fn retry_letter(&self, tenant: &TenantId, number: u64) -> Result<(), Error> {
+        let tenant = self.tenant(tenant)?;
+        let closed = || Error::Unavailable(format!("tenant {} has not started", tenant.id));
+        let outlet = tenant.outlet.get().ok_or_else(closed)?;
+        self.deliverer.retry(&tenant, outlet, number).await
     }
 
     /// A module that does not load takes no other down.

@@ -24,6 +24,7 @@ pub mod problem;
 mod openapi;
 mod admin;
 mod swaps;
+mod letters;
 mod marketplace;
 mod health;
 
@@ -132,6 +133,7 @@ impl App {
             )
             .merge(admin::registry::routes())
             .route("/admin/v1/tokens", post(admin::issue_token))
+            .merge(letters::routes())
             .merge(marketplace::routes())
             .fallback(gateway::serve)
             .layer(CatchPanicLayer::custom(panicked))

@@ -10,6 +10,7 @@
 //! 4. [`event_store`]: one atomic append of events, claims, numbers and the command itself; durable before the reply.
 //! 5. [`project`]: the feed goes through the component's projections into [`capability::documents`].
 //! 6. [`query`]: views and queries answer from there.
+//! 7. [`deliver`]: the feed goes to subscriptions, and commands that were sent are executed.
 //!
 //! Modules stand in the order of their dependencies: each may use those above it, never those below.
 
@@ -30,6 +31,7 @@ pub mod replay;
 pub mod dispatch;
 pub mod project;
 pub mod query;
+pub mod deliver;
 pub mod host;
 pub mod telemetry;
 pub mod http;

@@ -12,6 +12,8 @@ use crate::blocking;
 use crate::capability::documents::component::Access;
 use crate::capability::documents::query::{Find, Scope};
 use crate::capability::documents::{Document, Page};
+use crate::capability::messaging::Speaker;
+use crate::capability::messaging::component::Speech;
 use crate::capability::platform::now_ms;
 use crate::capability::search::component::Searching;
 use crate::config::EngineLimits;
@@ -72,18 +74,53 @@ pub async fn answer(
     origin: Origin,
     limits: &EngineLimits,
 ) -> Result<Box<RawValue>, Error> {
+    answer_at(tenant, module, query, params, origin, limits, 0).await
+}
+
+/// The same for a component that asks, to whom `depth` questions have led.
+///
+/// # Errors
+/// Those of [`answer`].
+pub async fn answer_at(
+    tenant: &Arc<Tenant>,
+    module: &Arc<Module>,
+    query: &str,
+    params: Value,
+    origin: Origin,
+    limits: &EngineLimits,
+    depth: u8,
+) -> Result<Box<RawValue>, Error> {
     module.check_params(query, &params)?;
     module.check_admitted()?;
     let closed = |_| Error::Unavailable("the host is shutting down".to_owned());
-    let permit = Arc::clone(&tenant.effects)
-        .acquire_owned()
-        .await
-        .map_err(closed)?;
+    // Who asks has one already, and waiting for another would be waiting for itself.
+    let permit = match depth {
+        0 => Some(
+            Arc::clone(&tenant.effects)
+                .acquire_owned()
+                .await
+                .map_err(closed)?,
+        ),
+        _ => None,
+    };
+    let speaker = Speaker {
+        component: Arc::from(module.manifest.name.as_str()),
+        user: origin.user.clone(),
+        correlation_id: origin.correlation_id.clone(),
+        causation_id: origin.causation_id.clone(),
+        depth,
+    };
     let context = context(module, origin);
     let caller = tenant.caller().clone();
     let access = Access::Read(Arc::clone(&tenant.documents));
     let searching = Searching::Read(Arc::clone(&tenant.search));
-    let effects = module.effects(&caller.tenant, access, &tenant.cache, searching, limits);
+    let mut effects = module.effects(&caller.tenant, access, &tenant.cache, searching, limits);
+    if let Some(outlet) = tenant.outlet.get() {
+        let permissions = &module.manifest.permissions;
+        effects
+            .messaging
+            .open(Arc::clone(outlet), speaker, permissions, Speech::Questions);
+    }
     let (component, name, params) = (
         Arc::clone(&module.component),
         query.to_owned(),

@@ -121,14 +121,7 @@ impl RedisLink {
         F: Future<Output = RedisResult<T>>,
     {
         let cell = self.open()?;
-        let connected = cell.get_or_try_init(|| self.connect()).await;
-        let connection = match connected {
-            Ok(connection) => connection.clone(),
-            Err(error) => {
-                self.pause();
-                return Err(Unanswered(format!("redis cannot be reached: {error}")));
-            }
-        };
+        let connection = cell.get_or_try_init(|| self.connect()).await?.clone();
         match tokio::time::timeout(self.settings.answer_timeout, work(connection)).await {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(error)) => {
@@ -147,25 +140,36 @@ impl RedisLink {
 
     /// The present connection, or the place for it.
     fn open(&self) -> Result<Arc<OnceCell<MultiplexedConnection>>, Unanswered> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.silent_until.is_some_and(|until| Instant::now() < until) {
-            return Err(Unanswered("redis did not answer a moment ago".to_owned()));
-        }
-        state.silent_until = None;
+        self.refuse_while_silent()?;
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Arc::clone(&state.connection))
     }
 
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
+    fn refuse_while_silent(&self) -> Result<(), Unanswered> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.silent_until.is_some_and(|until| Instant::now() < until) {
+            return Err(Unanswered("redis did not answer a moment ago".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// One caller does this while others wait for it. When it fails they come here one after another, and must not each wait
+    /// for the server again: so the pause begins in here, and is looked at in here.
+    async fn connect(&self) -> Result<MultiplexedConnection, Unanswered> {
+        self.refuse_while_silent()?;
         // The connection's own bound on answers is left out: it would leave a connection in use that may be dead.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.settings.connect_timeout))
             .set_response_timeout(None);
         let connecting = self.client.get_multiplexed_async_connection_with_config(&config);
         // The handshake after the connection has no bound of its own.
-        match tokio::time::timeout(self.settings.connect_timeout, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-        }
+        let reason = match tokio::time::timeout(self.settings.connect_timeout, connecting).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("silent for {:?}", self.settings.connect_timeout),
+        };
+        self.pause();
+        Err(Unanswered(format!("redis cannot be reached: {reason}")))
     }
 
     /// A connection that broke is made anew by the next call; an answer that is an error leaves it as it is.

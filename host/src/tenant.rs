@@ -10,7 +10,7 @@ pub mod routes;
 pub mod pulse;
 pub mod canary;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use indexmap::IndexMap;
@@ -25,6 +25,7 @@ pub use self::routes::Routed;
 use self::routes::Routes;
 use crate::capability::cache::Cache;
 use crate::capability::documents::Documents;
+use crate::capability::messaging::Outlet;
 use crate::capability::rate_limits::RateLimits;
 use crate::capability::search::Search;
 use crate::engine::component::Caller;
@@ -51,6 +52,10 @@ pub struct Tenant {
     pub projecting: Mutex<()>,
     /// Wakes the projector when the generation has changed.
     pub changed: Notify,
+    /// Wakes the deliverer when the generation has changed.
+    pub delivering: Notify,
+    /// What its components say to others; set once, when it starts.
+    pub outlet: OnceLock<Arc<dyn Outlet>>,
     /// Permits for calls with effects outside projections.
     pub effects: Arc<Semaphore>,
     caller: Caller,
@@ -111,6 +116,8 @@ impl Tenant {
             swapping: Arc::default(),
             projecting: Mutex::new(()),
             changed: Notify::new(),
+            delivering: Notify::new(),
+            outlet: OnceLock::new(),
             effects: Arc::new(Semaphore::new(slow_calls_max)),
             caller,
             generation: ArcSwap::from_pointee(generation),
@@ -127,6 +134,7 @@ impl Tenant {
     pub fn replace(&self, generation: Generation) -> Arc<Generation> {
         let before = self.generation.swap(Arc::new(generation));
         self.changed.notify_one();
+        self.delivering.notify_one();
         before
     }
 

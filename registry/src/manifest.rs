@@ -13,6 +13,7 @@ mod read_model;
 mod reference;
 mod route;
 mod schema;
+mod subscription;
 mod upcast;
 
 use indexmap::IndexMap;
@@ -28,6 +29,7 @@ pub use self::read_model::{Collection, Projection, Query, View};
 pub use self::reference::Reference;
 pub use self::route::{Action, Method, Route};
 pub use self::schema::{Schema, compile};
+pub use self::subscription::{Subscription, published_event};
 pub use self::upcast::{Upcast, Upcasts};
 
 use crate::Error;
@@ -92,6 +94,12 @@ pub struct Manifest {
     /// Questions that the component answers, by name.
     #[serde(default)]
     pub queries: IndexMap<String, Query>,
+    /// Events that the component publishes under its own name, each with the schema of its data where there is one.
+    #[serde(default)]
+    pub publishes: IndexMap<String, Option<Schema>>,
+    /// Reactions to events, by name.
+    #[serde(default)]
+    pub subscriptions: IndexMap<String, Subscription>,
     /// What each role may do beside the host's own roles `admin`, `editor` and `viewer`: role to permissions of routes.
     #[serde(default)]
     pub roles: IndexMap<String, Vec<String>>,

@@ -43,6 +43,10 @@ pub mod projections {
             "millwork:documents/documents@0.1.0": super::lifecycle::millwork::documents::documents,
             "millwork:cache/cache@0.1.0": super::lifecycle::millwork::cache::cache,
             "millwork:search/search@0.1.0": super::lifecycle::millwork::search::search,
+            "millwork:messaging/types@0.1.0": super::lifecycle::millwork::messaging::types,
+            "millwork:messaging/events@0.1.0": super::lifecycle::millwork::messaging::events,
+            "millwork:messaging/commands@0.1.0": super::lifecycle::millwork::messaging::commands,
+            "millwork:messaging/requests@0.1.0": super::lifecycle::millwork::messaging::requests,
             "millwork:module/types@0.1.0": super::lifecycle::millwork::module::types,
         },
     });
@@ -61,6 +65,32 @@ pub mod queries {
             "millwork:documents/documents@0.1.0": super::lifecycle::millwork::documents::documents,
             "millwork:cache/cache@0.1.0": super::lifecycle::millwork::cache::cache,
             "millwork:search/search@0.1.0": super::lifecycle::millwork::search::search,
+            "millwork:messaging/types@0.1.0": super::lifecycle::millwork::messaging::types,
+            "millwork:messaging/events@0.1.0": super::lifecycle::millwork::messaging::events,
+            "millwork:messaging/commands@0.1.0": super::lifecycle::millwork::messaging::commands,
+            "millwork:messaging/requests@0.1.0": super::lifecycle::millwork::messaging::requests,
+            "millwork:module/types@0.1.0": super::lifecycle::millwork::module::types,
+        },
+    });
+}
+
+pub mod subscriptions {
+    wit_bindgen::generate!({
+        world: "subscriptions",
+        path: "../wit",
+        pub_export_macro: true,
+        export_macro_name: "export_subscriptions",
+        with: {
+            "millwork:platform/log@0.1.0": super::lifecycle::millwork::platform::log,
+            "millwork:platform/clock@0.1.0": super::lifecycle::millwork::platform::clock,
+            "millwork:platform/random@0.1.0": super::lifecycle::millwork::platform::random,
+            "millwork:documents/documents@0.1.0": super::lifecycle::millwork::documents::documents,
+            "millwork:cache/cache@0.1.0": super::lifecycle::millwork::cache::cache,
+            "millwork:search/search@0.1.0": super::lifecycle::millwork::search::search,
+            "millwork:messaging/types@0.1.0": super::lifecycle::millwork::messaging::types,
+            "millwork:messaging/events@0.1.0": super::lifecycle::millwork::messaging::events,
+            "millwork:messaging/commands@0.1.0": super::lifecycle::millwork::messaging::commands,
+            "millwork:messaging/requests@0.1.0": super::lifecycle::millwork::messaging::requests,
             "millwork:module/types@0.1.0": super::lifecycle::millwork::module::types,
         },
     });

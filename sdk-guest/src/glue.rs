@@ -6,10 +6,12 @@ use serde_json::json;
 use crate::aggregate::{Aggregate, Context, Folded, encoded, json_of, read};
 use crate::bindings::aggregates::exports::millwork::module::aggregates::{Claim, Decision, NewEvent};
 use crate::bindings::lifecycle::millwork::module::types::{self, Command, Event, Subject, SubjectId};
+use crate::bindings::subscriptions::exports::millwork::module::subscriptions::Outcome;
 use crate::log;
 use crate::projection::{Projection, Recorded};
 use crate::query::{Query, QueryContext, QueryError};
 use crate::rejection::Rejection;
+use crate::subscription::{Subscription, SubscriptionContext};
 use crate::trap::trap;
 use crate::wire;
 
@@ -155,6 +157,15 @@ pub fn answer<Q: Query>(params: &str, given: types::Context) -> Result<String, R
     }
 }
 
+/// Hands an event to a subscription.
+#[must_use]
+pub fn handle<S: Subscription>(event: Event, given: types::Context) -> Outcome {
+    match S::handle(&Recorded(event), &SubscriptionContext(given)) {
+        Ok(()) => Outcome::Done,
+        Err(not_handled) => not_handled.into(),
+    }
+}
+
 /// Ends a call for something the component does not have.
 pub fn unknown(kind: &str, name: &str) -> ! {
     trap(format_args!("this component has no {kind} {name:?}"))
@@ -175,10 +186,11 @@ pub fn describe(
     aggregates: Vec<(&'static str, serde_json::Value)>,
     projections: &[&str],
     queries: &[&str],
+    subscriptions: &[&str],
 ) -> String {
     let aggregates: serde_json::Map<_, _> = aggregates
         .into_iter()
         .map(|(name, of)| (name.to_owned(), of))
         .collect();
-    json!({ "aggregates": aggregates, "projections": projections, "queries": queries }).to_string()
+    json!({ "aggregates": aggregates, "projections": projections, "queries": queries, "subscriptions": subscriptions }).to_string()
 }

@@ -4,10 +4,11 @@
 pub(crate) use crate::bindings::lifecycle::millwork::{
     cache::cache,
     documents::documents,
+    messaging::{commands, events, requests},
     platform::{clock, log, random},
     search::search,
 };
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::memory::{cache, clock, documents, log, random};
+pub(crate) use crate::testing::memory::{cache, clock, commands, documents, events, log, random, requests};
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::search;

@@ -67,7 +67,7 @@
 //!     .when("FinishTask", serde_json::json!({}))
 //!     .then_rejected("task-finished", "");
 //! # assert_eq!(describe(), concat!(r#"{"aggregates":{"Task":{"commands":["AddTask","FinishTask"],"#,
-//! #     r#""events":["TaskAdded","TaskFinished"]}},"projections":["OpenTasks"],"queries":[]}"#));
+//! #     r#""events":["TaskAdded","TaskFinished"]}},"projections":["OpenTasks"],"queries":[],"subscriptions":[]}"#));
 //! # let mut models = testing::ReadModels::default();
 //! # models.apply::<OpenTasks>(("Task", "t-1"), "TaskAdded", serde_json::json!({ "title": "paint" }));
 //! # assert_eq!(models.document("tasks", "t-1")["title"], "paint");
@@ -91,6 +91,7 @@ mod lifecycle;
 pub mod log;
 #[cfg(target_arch = "wasm32")]
 mod memory;
+pub mod messaging;
 mod module;
 pub mod money;
 mod patch;
@@ -99,6 +100,7 @@ mod query;
 pub mod random;
 mod rejection;
 pub mod search;
+mod subscription;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
 pub mod timestamp;
@@ -115,5 +117,6 @@ pub use patch::Patch;
 pub use projection::{Projection, Recorded};
 pub use query::{Query, QueryContext, QueryError};
 pub use rejection::{Rejection, Violation, Violations};
+pub use subscription::{NotHandled, Subscription, SubscriptionContext};
 #[doc(hidden)]
 pub use trap::report_panics;

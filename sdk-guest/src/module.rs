@@ -7,6 +7,7 @@
 ///     aggregates: [Invoice, ReceivablesAccount],
 ///     projections: [Invoices],
 ///     queries: [AgingReport],
+///     subscriptions: [Welcome],
 ///     lifecycle: Invoicing,
 /// }
 /// ```
@@ -20,6 +21,7 @@ macro_rules! module {
         $(aggregates: [$($aggregate:ty),+ $(,)?],)?
         $(projections: [$($projection:ty),+ $(,)?],)?
         $(queries: [$($query:ty),+ $(,)?],)?
+        $(subscriptions: [$($subscription:ty),+ $(,)?],)?
         $(lifecycle: $lifecycle:ty,)?
     ) => {
         /// Names of this component's parts as JSON, for the host to hold against the manifest.
@@ -29,6 +31,7 @@ macro_rules! module {
                 ::std::vec![$($($crate::glue::describe_aggregate::<$aggregate>()),+)?],
                 &[$($(<$projection as $crate::Projection>::NAME),+)?],
                 &[$($(<$query as $crate::Query>::NAME),+)?],
+                &[$($(<$subscription as $crate::Subscription>::NAME),+)?],
             )
         }
 
@@ -38,6 +41,7 @@ macro_rules! module {
             $($crate::__aggregates!(Component, $($aggregate),+);)?
             $($crate::__projections!(Component, $($projection),+);)?
             $($crate::__queries!(Component, $($query),+);)?
+            $($crate::__subscriptions!(Component, $($subscription),+);)?
             $crate::__lifecycle!(Component, $($lifecycle)?);
         };
     };
@@ -117,6 +121,28 @@ macro_rules! __queries {
         }
         #[cfg(target_family = "wasm")]
         $crate::bindings::queries::export_queries!($component with_types_in $crate::bindings::queries);
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __subscriptions {
+    ($component:ident, $($subscription:ty),+) => {
+        impl $crate::bindings::subscriptions::exports::millwork::module::subscriptions::Guest for $component {
+            fn handle(
+                subscription: ::std::string::String,
+                event: $crate::wit::Event,
+                context: $crate::wit::Context,
+            ) -> $crate::bindings::subscriptions::exports::millwork::module::subscriptions::Outcome {
+                $crate::report_panics();
+                $(if subscription == <$subscription as $crate::Subscription>::NAME {
+                    return $crate::glue::handle::<$subscription>(event, context);
+                })+
+                $crate::glue::unknown("subscription", &subscription)
+            }
+        }
+        #[cfg(target_family = "wasm")]
+        $crate::bindings::subscriptions::export_subscriptions!($component with_types_in $crate::bindings::subscriptions);
     };
 }
 

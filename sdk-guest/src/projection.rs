@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
+use crate::aggregate::read;
 use crate::bindings::lifecycle::millwork::module::types;
 use crate::bindings::lifecycle::millwork::module::types::Origin;
 use crate::documents;
@@ -68,6 +69,12 @@ impl Recorded {
     #[must_use]
     pub fn origin(&self) -> &Origin {
         &self.0.origin
+    }
+
+    /// The event's data as one type, whatever its name. Traps when it does not fit.
+    #[must_use]
+    pub fn data<T: DeserializeOwned>(&self) -> T {
+        read(&self.0.name, &self.0.data)
     }
 
     /// The event as one of an enum's variants; `None` when it is none of them. Another module's events are variants with

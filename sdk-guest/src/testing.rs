@@ -9,14 +9,15 @@ mod scenario;
 use serde::Serialize;
 use serde_json::Value;
 
-pub use self::memory::set_now;
+pub use self::memory::{commands_sent, published, set_answer, set_now};
 pub use self::scenario::{Scenario, given};
 use crate::bindings::lifecycle::millwork::module::types::{Context, Event, Origin, SubjectId};
 use crate::documents;
 use crate::glue;
-use crate::projection::Projection;
+use crate::projection::{Projection, Recorded};
 use crate::query::Query;
 use crate::rejection::Rejection;
+use crate::subscription::{NotHandled, Subscription, SubscriptionContext};
 use crate::timestamp::Timestamp;
 
 /// The time at which tests run unless they say otherwise: 2026-03-01T12:00:00Z.
@@ -71,6 +72,21 @@ impl ReadModels {
         let event = event(of, *version, self.now, name, &data.to_string());
         glue::apply::<P>(vec![event]);
         self
+    }
+
+    /// Hands an event of `aggregate` and `id` to a subscription; [`published`] and [`commands_sent`] say what it did.
+    ///
+    /// # Errors
+    /// What the subscription gives.
+    pub fn hand<S: Subscription>(
+        &self,
+        of: (&str, &str),
+        name: &str,
+        data: &Value,
+    ) -> Result<(), NotHandled> {
+        let event = event(of, 1, self.now, name, &data.to_string());
+        let ctx = context(self.now, "{}", &self.config, &[], &[]);
+        S::handle(&Recorded(event), &SubscriptionContext(ctx))
     }
 
     /// Answers a query, through JSON as in the host.

@@ -216,6 +216,7 @@ fn a_module_names_its_parts() {
             },
             "projections": ["Accounts"],
             "queries": ["Richest"],
+            "subscriptions": [],
         })
     );
 }

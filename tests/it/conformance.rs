@@ -8,6 +8,7 @@ mod locks;
 mod rate_limits;
 mod redis;
 mod search;
+mod messaging;
 
 use millwork_registry::id::TenantId;
 

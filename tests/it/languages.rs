@@ -2,6 +2,7 @@
 
 use millwork_tests::artifacts;
 use millwork_tests::client::Client;
+use millwork_tests::report::not_run;
 use millwork_tests::server::Server;
 use serde_json::{Value, json};
 
@@ -10,7 +11,10 @@ use crate::books::{self, all, seen, stored};
 /// A counter module, from publishing to idempotency. Not run when its tools were missing at the build.
 fn check_counter(name: &str) {
     let Some(wasm) = artifacts::test_component(name) else {
-        eprintln!("not run: {name}.wasm is not there; `cargo xtask guest` says which tool it needs");
+        not_run(
+            &format!("{name}.wasm"),
+            "it is not there; `cargo xtask guest` says which tool it needs",
+        );
         return;
     };
     let mut server = Server::demo();

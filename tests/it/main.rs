@@ -23,6 +23,7 @@ mod hot_swap;
 mod languages;
 mod lists;
 mod marketplace;
+mod messaging;
 mod numbers;
 mod oci;
 mod openapi;

@@ -95,6 +95,17 @@ pub(crate) fn in_stage(api: &Client, number: &Value, stage: &str) -> Value {
     })
 }
 
+/// Waits until the change that was answered so has happened, and gives its swap.
+pub(crate) fn completed(api: &Client, reply: &Reply) -> Value {
+    let answer = reply.json();
+    let number = answer.get("number").or(answer.get("swap"));
+    in_stage(
+        api,
+        number.unwrap_or_else(|| panic!("{}", reply.text())),
+        "completed",
+    )
+}
+
 #[test]
 fn a_release_that_wants_more_waits_for_consent_while_the_old_one_serves() {
     let (server, api, _) = host_with_an_invoice();

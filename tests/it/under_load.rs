@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex};
 use std::thread;
 
-use millwork_tests::client::{Client, Reply};
+use millwork_tests::client::Client;
 use millwork_tests::poll;
 use millwork_tests::server::Server;
 use serde_json::{Value, json};
 
 use crate::books::{self, all};
-use crate::swaps::{INVOICING, in_stage, mischievous, release, serving};
+use crate::swaps::{INVOICING, completed, in_stage, mischievous, release, serving};
 
 const CONNECTIONS: usize = 32;
 
@@ -114,17 +114,6 @@ fn change(server: &Server, load: &Load) {
     completed(&api, &back);
     assert_eq!(serving(&api), "1.0.0");
     load.goes_on();
-}
-
-/// Waits until the change that was answered so has happened, and gives its swap.
-fn completed(api: &Client, reply: &Reply) -> Value {
-    let answer = reply.json();
-    let number = answer.get("number").or(answer.get("swap"));
-    in_stage(
-        api,
-        number.unwrap_or_else(|| panic!("{}", reply.text())),
-        "completed",
-    )
 }
 
 /// Publishes what is changed to.

@@ -1,5 +1,6 @@
 //! What the tests and the bench share: a host as a process of its own ([`server`]), a client for it ([`client`]),
-//! an OCI registry ([`oci`]), and the servers that production backends speak to ([`servers`]).
+//! an OCI registry ([`oci`]), the servers that production backends speak to ([`servers`]), and what is said of all that
+//! ([`report`]).
 //!
 //! Made for tests: whatever does not go as it must ends the caller with a message.
 
@@ -14,5 +15,6 @@ pub mod artifacts;
 pub mod client;
 pub mod oci;
 pub mod poll;
+pub mod report;
 pub mod server;
 pub mod servers;

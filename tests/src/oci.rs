@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::artifacts;
 use crate::client::Client;
+use crate::report::not_run;
 
 /// What the registry says once it listens, before its address.
 const LISTENING: &str = "listening on ";
@@ -44,7 +45,10 @@ impl OciRegistry {
 
     fn start(auth: &str) -> Option<Self> {
         let Some(program) = artifacts::docker_registry() else {
-            eprintln!("not run: docker-registry is not here; `cargo xtask test` says how to get it");
+            not_run(
+                "docker-registry",
+                "it is not here; `cargo xtask test` says how to get it",
+            );
             return None;
         };
         let folder = tempfile::tempdir().expect("a folder for the registry");

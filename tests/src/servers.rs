@@ -16,16 +16,15 @@ mod process;
 mod wire;
 
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Once, OnceLock};
-use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
 
 use self::process::Process;
+use crate::report::{not_run, say};
 use crate::{artifacts, poll};
 
 pub use self::elasticsearch::ELASTICSEARCH;
@@ -171,9 +170,7 @@ impl Kind {
     }
 
     fn not_run(&self, reason: &str) {
-        let thread = thread::current();
-        let test = thread.name().unwrap_or("a test");
-        say(&format!("not run: {test} needs {}: {reason}", self.name));
+        not_run(self.name, reason);
     }
 }
 
@@ -288,12 +285,6 @@ impl Launch {
             variables: Vec::new(),
         }
     }
-}
-
-/// On the terminal, past what the tests' harness captures.
-fn say(line: &str) {
-    // Nobody may be reading, which is no reason to fail.
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// The version that a program tells, after a space.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::config::Rate;
+use crate::config::rate::Rate;
 
 /// The limits cannot be reached. Callers go on without: a limit protects the host, and must not be what stops it.
 #[derive(Debug, thiserror::Error)]

@@ -112,6 +112,11 @@ impl Place {
         Ok(format!("{}/{}", self.modules(), segment(name)?))
     }
 
+    /// Path of its dead letters.
+    pub(super) fn letters(&self) -> String {
+        format!("/admin/v1/tenants/{}/letters", self.tenant)
+    }
+
     /// Path of its swaps.
     pub(super) fn swaps(&self) -> String {
         format!("/admin/v1/tenants/{}/swaps", self.tenant)

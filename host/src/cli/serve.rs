@@ -13,7 +13,8 @@ use millwork_registry::id::TenantId;
 use tokio::sync::watch;
 
 use super::{demo, output};
-use crate::config::{Config, CrashPoint, file};
+use crate::config::crash::CrashPoint;
+use crate::config::{Config, file};
 use crate::host::Host;
 use crate::http::auth::{ADMIN, OPERATOR};
 use crate::http::token::{Claims, Keys, TTL_SECONDS_MAX};

@@ -42,25 +42,30 @@ struct References {
     facts: Vec<Option<String>>,
 }
 
-/// Looks without a lane.
-pub(super) async fn look(states: &States, tenant: &Tenant, job: &Job) -> Result<Seen, Error> {
+/// Looks without a lane. Nothing when what this host remembers of the target gives no references, and another host has
+/// gone on from there.
+pub(super) async fn look(states: &States, tenant: &Tenant, job: &Job) -> Result<Option<Seen>, Error> {
     let target = if job.target_is_fresh {
         State::before_all(&job.module)
     } else {
         states.peek(tenant, &job.module, &job.target).await?
     };
     job.check_exists(&target)?;
-    let references = References::resolve(job, &target)?;
+    let references = match References::resolve(job, &target) {
+        Ok(references) => references,
+        Err(_) if states.is_old(tenant, &job.target, &target).await? => return Ok(None),
+        Err(error) => return Err(error),
+    };
     let facts = fetch(tenant, job, &references.facts).await?;
     let target_of = job.target.clone();
-    Ok(Seen {
+    Ok(Some(Seen {
         target,
         related: Vec::new(),
         facts,
         numbers: Vec::new(),
         target_of,
         references,
-    })
+    }))
 }
 
 impl Seen {

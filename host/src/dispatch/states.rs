@@ -4,6 +4,9 @@
 //!
 //! An entry may be ahead of the disk: it then carries a [`Pending`] that ends when the append behind it has. Whatever is
 //! decided on it is only recorded if that append was, since the store checks versions in the order of the queue.
+//!
+//! An entry may be behind a store that other hosts append to as well. An append based on it is refused there; an answer
+//! that appends nothing asks the store first.
 
 use std::sync::Arc;
 
@@ -239,6 +242,16 @@ impl States {
                 self.events.keep_snapshot(&tenant.id, subject, snapshot);
             }
         }
+    }
+
+    /// Whether another host has gone on from a state, which is forgotten then. One ahead of the disk is this host's own.
+    pub(super) async fn is_old(&self, tenant: &Tenant, of: &Subject, state: &State) -> Result<bool, Error> {
+        let seen = [(of.clone(), state.version)];
+        if state.pending.is_some() || self.events.is_current(&tenant.id, &seen).await? {
+            return Ok(false);
+        }
+        self.cache.invalidate(&key(tenant, of));
+        Ok(true)
     }
 
     /// Forgets everything that an attempt saw: the store has told that some of it is old.

@@ -10,6 +10,7 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, 
 use super::Engine;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::component::DocumentsCall;
+use crate::capability::messaging::component::MessagingCall;
 use crate::capability::platform::PlatformCall;
 use crate::capability::search::component::SearchCall;
 use crate::capability::{Budget, Exhausted};
@@ -30,6 +31,8 @@ pub struct Effects {
     pub cache: CacheCall,
     /// `millwork:search`.
     pub search: SearchCall,
+    /// `millwork:messaging`.
+    pub messaging: MessagingCall,
 }
 
 struct Wasi {
@@ -147,6 +150,11 @@ impl Call {
         &mut self.effects_mut().search
     }
 
+    /// For the linker.
+    pub(super) fn messaging(&mut self) -> &mut MessagingCall {
+        &mut self.effects_mut().messaging
+    }
+
     fn effects_mut(&mut self) -> &mut Effects {
         self.effects.get_or_insert_with(Effects::none)
     }
@@ -167,7 +175,8 @@ impl Effects {
         Self {
             documents: DocumentsCall::new(access, None, Arc::clone(&budget)),
             cache: CacheCall::new(None, "", "", Arc::clone(&budget)),
-            search: SearchCall::denied("this call may not search", budget),
+            search: SearchCall::denied("this call may not search", Arc::clone(&budget)),
+            messaging: MessagingCall::closed(budget),
         }
     }
 }

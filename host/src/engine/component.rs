@@ -14,6 +14,8 @@ use crate::bindings::aggregates::exports::millwork::module::aggregates::Decision
 use crate::bindings::lifecycle::LifecyclePre;
 use crate::bindings::projections::ProjectionsPre;
 use crate::bindings::queries::QueriesPre;
+use crate::bindings::subscriptions::SubscriptionsPre;
+use crate::bindings::subscriptions::exports::millwork::module::subscriptions::Outcome;
 use crate::bindings::types::{Command, Context, Event, Failure, Rejection, Subject};
 
 /// What a pure call that was not over in time counts for; one that was takes 1 away again. A busy machine stops a quick
@@ -29,6 +31,7 @@ pub struct Component {
     aggregates: Option<AggregatesPre<Call>>,
     projections: Option<ProjectionsPre<Call>>,
     queries: Option<QueriesPre<Call>>,
+    subscriptions: Option<SubscriptionsPre<Call>>,
     lifecycle: Option<LifecyclePre<Call>>,
     /// At [`SLOW_CALLS`] its pure calls go to the slow lane at once: it needs WASI, or takes too long again and again.
     slow_calls: AtomicU32,
@@ -89,6 +92,9 @@ impl Component {
                 .transpose()?,
             queries: exports("queries")
                 .then(|| QueriesPre::new(effects()?))
+                .transpose()?,
+            subscriptions: exports("subscriptions")
+                .then(|| SubscriptionsPre::new(effects()?))
                 .transpose()?,
             lifecycle: exports("lifecycle")
                 .then(|| LifecyclePre::new(effects()?))
@@ -324,6 +330,30 @@ impl Component {
             let instance = pre.instantiate_async(&mut *store).await?;
             let queries = instance.millwork_module_queries();
             queries.call_answer(store, query, &params, context).await
+        };
+        self.effect(tenant, effects, run).await.map(|(answer, _)| answer)
+    }
+
+    /// Hands an event to a subscription.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn handle(
+        &self,
+        tenant: Arc<str>,
+        effects: Effects,
+        subscription: &str,
+        event: &Event,
+        context: &Context,
+    ) -> Result<Outcome, CallError> {
+        let exported = self.subscriptions.as_ref();
+        let pre = exported.ok_or(CallError::NotExported("millwork:module/subscriptions"))?;
+        let run = async |store: &mut Store<Call>| {
+            let instance = pre.instantiate_async(&mut *store).await?;
+            let subscriptions = instance.millwork_module_subscriptions();
+            subscriptions
+                .call_handle(store, subscription, event, context)
+                .await
         };
         self.effect(tenant, effects, run).await.map(|(answer, _)| answer)
     }

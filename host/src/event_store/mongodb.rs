@@ -15,6 +15,7 @@ mod schema;
 
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
 use millwork_registry::id::TenantId;
@@ -44,7 +45,8 @@ pub struct MongoEventsLimits {
     pub batch_bytes_max: usize,
     /// Tenants whose appends are written at once; each takes a connection.
     pub tenants_at_once: usize,
-    /// How long a transaction is tried again that conflicts with another host's, or that no server answers. In milliseconds.
+    /// How long a transaction is tried again that conflicts with another host's, or that no server answers; and how long an
+    /// append may wait for its turn, after which it is refused untried. In milliseconds.
     pub append_ms: u64,
     /// After how much silence of the change stream positions are asked for. In milliseconds.
     pub poll_ms: u64,
@@ -113,7 +115,12 @@ impl EventStore for MongoEvents {
         let (reply, outcome) = oneshot::channel();
         let tenant = append.tenant.clone();
         let append = Box::new(append);
-        let queued = self.queues.push(&tenant, Request::Append { append, reply });
+        let request = Request::Append {
+            append,
+            queued_at: Instant::now(),
+            reply,
+        };
+        let queued = self.queues.push(&tenant, request);
         Box::pin(async move {
             queued?;
             outcome.await.map_err(|_| stopped())?

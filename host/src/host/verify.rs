@@ -30,6 +30,8 @@ struct Described {
     projections: Vec<String>,
     #[serde(default)]
     queries: Vec<String>,
+    #[serde(default)]
+    subscriptions: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -131,5 +133,8 @@ fn missing(manifest: &Manifest, described: &Described) -> Vec<String> {
         .keys()
         .filter(|name| !described.queries.contains(name));
     missing.extend(queries.map(|name| format!("query {name}")));
+    let subscriptions = manifest.subscriptions.keys();
+    let subscriptions = subscriptions.filter(|name| !described.subscriptions.contains(name));
+    missing.extend(subscriptions.map(|name| format!("subscription {name}")));
     missing
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::auth::Principal;
 use super::problem::Problem;
 use crate::capability::rate_limits::{RateLimits, Turn};
-use crate::config::{HttpLimits, Rate};
+use crate::config::HttpLimits;
+use crate::config::rate::Rate;
 
 /// The limits of requests.
 pub(super) struct Limiter {

@@ -15,7 +15,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use crate::config::Rate;
+use crate::config::rate::Rate;
 use crate::error::Violation;
 
 /// Done; the answer is in the body.

@@ -17,6 +17,7 @@ use crate::capability::cache::Cache;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::Collection;
 use crate::capability::documents::component::{Access, Collections, DocumentsCall};
+use crate::capability::messaging::component::MessagingCall;
 use crate::capability::search::Index;
 use crate::capability::search::component::{Indexes, SearchCall, Searching};
 use crate::config::{EngineLimits, HealthLimits};
@@ -45,6 +46,7 @@ pub struct Module {
     pub indexes: Arc<Indexes>,
     commands: HashMap<String, Plan>,
     events: HashMap<String, Option<Validator>>,
+    published: HashMap<String, Option<Validator>>,
     params: HashMap<String, Validator>,
     /// Closed when the last user of this module lets go of it.
     alive: watch::Sender<()>,
@@ -88,6 +90,7 @@ impl Module {
         Ok(Self {
             commands: plans(&manifest).map_err(fail)?,
             events: event_validators(&manifest).map_err(fail)?,
+            published: published_validators(&manifest).map_err(fail)?,
             params: param_validators(&manifest).map_err(fail)?,
             collections: Arc::new(collections(&manifest)),
             indexes: Arc::new(indexes(&manifest)),
@@ -129,6 +132,20 @@ impl Module {
                 .validate(&data)
                 .map_err(|error| format!("event {name}: {error}")),
             None => Ok(()),
+        }
+    }
+
+    /// Checks data that the component wants to publish.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    pub fn check_published(&self, name: &str, data: &Value) -> Result<(), String> {
+        match self.published.get(name) {
+            None => Err(format!("the manifest does not publish {name:?}")),
+            Some(None) => Ok(()),
+            Some(Some(validator)) => validator
+                .validate(data)
+                .map_err(|error| format!("event {name}: {}", error.masked())),
         }
     }
 
@@ -213,7 +230,8 @@ impl Module {
         Effects {
             documents: DocumentsCall::new(access, Some(Arc::clone(&self.collections)), Arc::clone(&budget)),
             cache: CacheCall::new(cache, tenant, &self.manifest.name, Arc::clone(&budget)),
-            search: SearchCall::new(searching, indexes, tenant, budget),
+            search: SearchCall::new(searching, indexes, tenant, Arc::clone(&budget)),
+            messaging: MessagingCall::closed(budget),
         }
     }
 
@@ -329,6 +347,15 @@ fn event_validators(manifest: &Manifest) -> Result<HashMap<String, Option<Valida
             Ok((name.clone(), validator))
         })
         .collect()
+}
+
+fn published_validators(manifest: &Manifest) -> Result<HashMap<String, Option<Validator>>, String> {
+    let declared = manifest.publishes.iter().map(|(name, schema)| {
+        let schema = schema.as_ref();
+        let validator = schema.map(|schema| compile(manifest, schema, name)).transpose()?;
+        Ok((name.clone(), validator))
+    });
+    declared.collect()
 }
 
 fn param_validators(manifest: &Manifest) -> Result<HashMap<String, Validator>, String> {

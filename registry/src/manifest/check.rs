@@ -7,6 +7,7 @@ mod indexes;
 mod read_models;
 mod routes;
 mod schemas;
+mod subscriptions;
 
 use super::{Manifest, Permission, QualifiedName};
 use crate::error::Problems;
@@ -19,6 +20,7 @@ pub(super) fn problems(manifest: &Manifest) -> Problems {
     commands::check(manifest, &mut problems);
     indexes::check(manifest, &mut problems);
     read_models::check(manifest, &mut problems);
+    subscriptions::check(manifest, &mut problems);
     routes::check(manifest, &mut problems);
     problems
 }

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::check::form;
 use super::host_pattern::HostPattern;
+use super::subscription::published_event;
 use crate::Error;
 use crate::id::check_name;
 
 /// One thing a component may touch, as text: `documents`, `cache`, `search`, `view:<module>.<View>`,
-/// `events:<module>.<Event>`, `http:outbound` or `http:outbound:<host>`.
+/// `events:<module>.<Event>`, `events:plugin.<component>.<Event>`, `messages:publish`, `commands:<module>`,
+/// `requests:<module>.<Query>`, `http:outbound` or `http:outbound:<host>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Permission {
@@ -24,6 +26,14 @@ pub enum Permission {
     View(QualifiedName),
     /// Project one event of another module.
     Events(QualifiedName),
+    /// Receive one event that another component publishes.
+    Published(QualifiedName),
+    /// Publish events of its own.
+    Publish,
+    /// Send and execute commands of one module.
+    Commands(String),
+    /// Ask one query or view of another module.
+    Requests(QualifiedName),
     /// Send requests to servers through `wasi:http/outgoing-handler`: to all, or to those of a pattern.
     HttpOutbound(Option<HostPattern>),
 }
@@ -46,6 +56,20 @@ impl Permission {
             Self::Events(name) => {
                 format!(
                     "receive each event {} of the module {}, with its data",
+                    name.name, name.module
+                )
+            }
+            Self::Published(name) => {
+                format!(
+                    "receive each event {} that {} publishes, with its data",
+                    name.name, name.module
+                )
+            }
+            Self::Publish => "publish events of its own, which others may receive".to_owned(),
+            Self::Commands(module) => format!("do in the module {module} whatever its commands can do"),
+            Self::Requests(name) => {
+                format!(
+                    "ask {} of the module {} and read the answer",
                     name.name, name.module
                 )
             }
@@ -73,6 +97,10 @@ impl fmt::Display for Permission {
             Self::Search => f.write_str("search"),
             Self::View(name) => write!(f, "view:{name}"),
             Self::Events(name) => write!(f, "events:{name}"),
+            Self::Published(name) => write!(f, "events:plugin.{name}"),
+            Self::Publish => f.write_str("messages:publish"),
+            Self::Commands(module) => write!(f, "commands:{module}"),
+            Self::Requests(name) => write!(f, "requests:{name}"),
             Self::HttpOutbound(None) => f.write_str("http:outbound"),
             Self::HttpOutbound(Some(host)) => write!(f, "http:outbound:{host}"),
         }
@@ -86,14 +114,25 @@ impl TryFrom<String> for Permission {
         let malformed = || Error::Form {
             what: "permission",
             text: text.clone(),
-            expected: "documents, cache, search, view:<module>.<View>, events:<module>.<Event>, http:outbound or \
-                       http:outbound:<host>",
+            expected: "documents, cache, search, view:<module>.<View>, events:<module>.<Event>, \
+                       events:plugin.<component>.<Event>, messages:publish, commands:<module>, \
+                       requests:<module>.<Query>, http:outbound or http:outbound:<host>",
         };
         match text.split_once(':') {
             None if text == "documents" => Ok(Self::Documents),
             None if text == "cache" => Ok(Self::Cache),
             None if text == "search" => Ok(Self::Search),
             Some(("view", name)) => QualifiedName::parse(name).map(Self::View).ok_or_else(malformed),
+            Some(("messages", "publish")) => Ok(Self::Publish),
+            Some(("commands", module)) if check_name("module", module).is_ok() => {
+                Ok(Self::Commands(module.to_owned()))
+            }
+            Some(("requests", name)) => QualifiedName::parse(name)
+                .map(Self::Requests)
+                .ok_or_else(malformed),
+            Some(("events", name)) if name.starts_with("plugin.") && name.matches('.').count() > 1 => {
+                published_event(name).map(Self::Published).ok_or_else(malformed)
+            }
             Some(("events", name)) => QualifiedName::parse(name).map(Self::Events).ok_or_else(malformed),
             Some(("http", "outbound")) => Ok(Self::HttpOutbound(None)),
             Some(("http", rest)) => {

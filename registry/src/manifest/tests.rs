@@ -67,6 +67,11 @@ fn texts_are_written_as_they_are_read() {
         "cache",
         "view:client.ClientDetail",
         "events:payment-x.Paid2",
+        "events:plugin.Done",
+        "events:plugin.greeter.Greeted",
+        "messages:publish",
+        "commands:client",
+        "requests:client.ClientList",
         "http:outbound",
         "http:outbound:*.example.com:8443",
     ] {
@@ -81,6 +86,11 @@ fn texts_are_written_as_they_are_read() {
         "view:client.detail",
         "view:Client.Detail",
         "http:x.Y",
+        "messages:",
+        "commands:",
+        "commands:Client",
+        "requests:client",
+        "events:plugin.greeter.greeted",
         "http:outbound:",
         "http:outbound:*",
         "http:outbound:a:b",
@@ -103,6 +113,14 @@ fn permissions_in_words() {
     assert_eq!(
         words("view:client.ClientDetail"),
         "read ClientDetail of the module client when it decides"
+    );
+    assert_eq!(
+        words("commands:client"),
+        "do in the module client whatever its commands can do"
+    );
+    assert_eq!(
+        words("events:plugin.greeter.Greeted"),
+        "receive each event Greeted that greeter publishes, with its data"
     );
     assert_eq!(words("http:outbound"), "send data to any server on the internet");
     assert_eq!(

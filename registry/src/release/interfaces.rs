@@ -9,47 +9,91 @@ use crate::manifest::{Manifest, Permission};
 struct Given {
     interface: &'static str,
     version: Version,
-    permission: Option<Permission>,
+    needs: Option<Need>,
+}
+
+/// One of the permissions that make an interface worth importing.
+struct Need {
+    told: &'static str,
+    is: fn(&Permission) -> bool,
 }
 
 /// The version of `millwork:*` interfaces.
 const V0_1: Version = Version::new(0, 1, 0);
 
-static GIVEN: [Given; 7] = [
+static GIVEN: [Given; 11] = [
     Given {
         interface: "millwork:module/types",
         version: V0_1,
-        permission: None,
+        needs: None,
     },
     Given {
         interface: "millwork:platform/log",
         version: V0_1,
-        permission: None,
+        needs: None,
     },
     Given {
         interface: "millwork:platform/clock",
         version: V0_1,
-        permission: None,
+        needs: None,
     },
     Given {
         interface: "millwork:platform/random",
         version: V0_1,
-        permission: None,
+        needs: None,
     },
     Given {
         interface: "millwork:documents/documents",
         version: V0_1,
-        permission: Some(Permission::Documents),
+        needs: Some(Need {
+            told: "documents",
+            is: |permission| *permission == Permission::Documents,
+        }),
     },
     Given {
         interface: "millwork:cache/cache",
         version: V0_1,
-        permission: Some(Permission::Cache),
+        needs: Some(Need {
+            told: "cache",
+            is: |permission| *permission == Permission::Cache,
+        }),
+    },
+    Given {
+        interface: "millwork:messaging/types",
+        version: V0_1,
+        needs: None,
+    },
+    Given {
+        interface: "millwork:messaging/events",
+        version: V0_1,
+        needs: Some(Need {
+            told: "messages:publish",
+            is: |permission| *permission == Permission::Publish,
+        }),
+    },
+    Given {
+        interface: "millwork:messaging/commands",
+        version: V0_1,
+        needs: Some(Need {
+            told: "commands:<module>",
+            is: |permission| matches!(permission, Permission::Commands(_)),
+        }),
+    },
+    Given {
+        interface: "millwork:messaging/requests",
+        version: V0_1,
+        needs: Some(Need {
+            told: "requests:<module>.<Query>",
+            is: |permission| matches!(permission, Permission::Requests(_)),
+        }),
     },
     Given {
         interface: "millwork:search/search",
         version: V0_1,
-        permission: Some(Permission::Search),
+        needs: Some(Need {
+            told: "search",
+            is: |permission| *permission == Permission::Search,
+        }),
     },
 ];
 
@@ -127,9 +171,9 @@ fn refusal(import: &str, manifest: &Manifest) -> Option<String> {
             given.version
         ));
     }
-    match &given.permission {
-        Some(needed) if !manifest.permissions.contains(needed) => {
-            Some(format!("{import} needs the permission {needed}"))
+    match &given.needs {
+        Some(needed) if !manifest.permissions.iter().any(needed.is) => {
+            Some(format!("{import} needs the permission {}", needed.told))
         }
         _ => None,
     }
@@ -146,6 +190,7 @@ pub(super) fn check_exports(exports: &[String], manifest: &Manifest) -> Result<(
         ("aggregates", !manifest.aggregates.is_empty()),
         ("projections", !manifest.projections.is_empty()),
         ("queries", !manifest.queries.is_empty()),
+        ("subscriptions", !manifest.subscriptions.is_empty()),
     ];
     let missing: Vec<_> = needed
         .into_iter()

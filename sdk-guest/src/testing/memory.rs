@@ -18,6 +18,9 @@ struct World {
     cache: HashMap<String, Vec<u8>>,
     now: Option<u64>,
     uuids: u32,
+    published: Vec<(String, String, Value)>,
+    commands: Vec<(String, String, String, Value)>,
+    answers: HashMap<(String, String), Value>,
 }
 
 thread_local! {
@@ -37,6 +40,76 @@ pub(crate) fn clear() {
 /// Sets what [`crate::clock::now`] gives on this thread.
 pub fn set_now(now: Timestamp) {
     world(|w| w.now = Some(now.millis()));
+}
+
+/// Events published so far: name, key, data. The same key stands here once.
+#[must_use]
+pub fn published() -> Vec<(String, String, Value)> {
+    world(|w| w.published.clone())
+}
+
+/// Commands sent and executed so far: key, module, name, data. The same key stands here once.
+#[must_use]
+pub fn commands_sent() -> Vec<(String, String, String, Value)> {
+    world(|w| w.commands.clone())
+}
+
+/// Sets what a question is answered with; others are denied.
+pub fn set_answer(module: &str, query: &str, answer: Value) {
+    world(|w| w.answers.insert((module.to_owned(), query.to_owned()), answer));
+}
+
+fn parsed(text: &str) -> Result<Value, crate::bindings::lifecycle::millwork::messaging::types::Error> {
+    use crate::bindings::lifecycle::millwork::messaging::types::Error;
+    serde_json::from_str(text).map_err(|error| Error::Malformed(error.to_string()))
+}
+
+pub(crate) mod events {
+    use super::{parsed, world};
+    use crate::bindings::lifecycle::millwork::messaging::types::Error;
+
+    pub(crate) fn publish(event: &str, key: &str, data: &str) -> Result<(), Error> {
+        let data = parsed(data)?;
+        world(|w| {
+            if !w.published.iter().any(|(_, known, _)| known == key) {
+                w.published.push((event.to_owned(), key.to_owned(), data));
+            }
+        });
+        Ok(())
+    }
+}
+
+pub(crate) mod commands {
+    use super::{parsed, world};
+    use crate::bindings::lifecycle::millwork::messaging::commands::Outgoing;
+    use crate::bindings::lifecycle::millwork::messaging::types::Error;
+
+    pub(crate) fn send(command: &Outgoing) -> Result<(), Error> {
+        execute(command).map(drop)
+    }
+
+    /// Every target is new.
+    pub(crate) fn execute(command: &Outgoing) -> Result<u64, Error> {
+        let data = parsed(&command.data)?;
+        world(|w| {
+            if !w.commands.iter().any(|(known, ..)| *known == command.key) {
+                let (key, module, name) = (&command.key, &command.module, &command.name);
+                w.commands.push((key.clone(), module.clone(), name.clone(), data));
+            }
+        });
+        Ok(1)
+    }
+}
+
+pub(crate) mod requests {
+    use super::world;
+    use crate::bindings::lifecycle::millwork::messaging::types::Error;
+
+    pub(crate) fn ask(module: &str, query: &str, _params: &str) -> Result<String, Error> {
+        let name = (module.to_owned(), query.to_owned());
+        let answer = world(|w| w.answers.get(&name).map(ToString::to_string));
+        answer.ok_or_else(|| Error::Denied(format!("the test has set no answer of {module}.{query}")))
+    }
 }
 
 pub(crate) mod clock {

@@ -1,10 +1,12 @@
 //! The event store.
 
 mod append;
+mod turns;
 mod conditions;
 mod mongodb;
 mod races;
 mod reads;
+mod relay;
 mod sqlite;
 mod swallowing;
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use millwork_host::capability::rate_limits::memory::MemoryRateLimits;
 use millwork_host::capability::rate_limits::redis::RedisRateLimits;
 use millwork_host::capability::rate_limits::{RateLimits, Turn};
-use millwork_host::config::Rate;
+use millwork_host::config::rate::Rate;
 
 use super::redis::link;
 use super::{eventually, on_every_backend};

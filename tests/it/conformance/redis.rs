@@ -111,6 +111,24 @@ async fn whoever_accepts_and_never_speaks_holds_nobody_up() {
     check_that_nobody_waits(&cache).await;
 }
 
+/// Those who wait for one connection give up together, not one after another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_does_not_wait_longer_than_one() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let link = link_to(&format!("redis://{}", listener.local_addr().unwrap()));
+    let started = Instant::now();
+    let ask = || {
+        let cache = RedisCache::new(Arc::clone(&link));
+        tokio::spawn(async move { cache.get("k").await.is_err() })
+    };
+    let crowd: Vec<_> = (0..100).map(|_| ask()).collect();
+    for one in crowd {
+        assert!(one.await.unwrap());
+    }
+    let all = started.elapsed();
+    assert!(all < BOUND, "a crowd took {all:?}");
+}
+
 #[tokio::test]
 async fn nobody_at_the_address_holds_nobody_up() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

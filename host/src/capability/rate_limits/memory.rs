@@ -7,7 +7,7 @@ use moka::ops::compute::Op;
 use moka::sync::Cache as Moka;
 
 use super::{RateLimitError, RateLimits, Turn};
-use crate::config::Rate;
+use crate::config::rate::Rate;
 
 /// Keys that are remembered; one that was forgotten begins with an empty bucket.
 const KEYS_MAX: u64 = 100_000;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use redis::Script;
 
 use super::{RateLimitError, RateLimits, Turn};
-use crate::config::Rate;
+use crate::config::rate::Rate;
 use crate::redis_link::{RedisLink, Unanswered};
 
 /// `KEYS[1]`: when the bucket would be empty, in microseconds of the server's clock; `ARGV`: microseconds that one request adds,

@@ -207,7 +207,7 @@ impl BatchWriter<'_> {
         id: ObjectId,
         batch: &[&Append],
     ) -> Result<Ledger, Setback> {
-        let found = self.collections.tenants.find_one(doc! { "_id": tenant.as_str() });
+        let found = self.collections.tenants.find_one(row_of(tenant));
         let found = self
             .mongo
             .run(found.session(&mut *session))
@@ -251,12 +251,11 @@ impl BatchWriter<'_> {
 
     /// Makes the row of a tenant that has none, outside the transaction: the batch is tried again then.
     async fn make_tenant(&self, tenant: &TenantId) -> Setback {
-        let name = tenant.as_str();
-        let start = doc! { "tenant": name, "position": 0_i64, "commands": 0_i64 };
+        let start = doc! { "position": 0_i64, "commands": 0_i64 };
         let made = self
             .collections
             .tenants
-            .update_one(doc! { "_id": name }, doc! { "$setOnInsert": start })
+            .update_one(row_of(tenant), doc! { "$setOnInsert": start })
             .upsert(true);
         match self.mongo.run(made).await {
             Err(failure) if !failure.is_duplicate() => before_commit(failure),
@@ -294,14 +293,10 @@ impl BatchWriter<'_> {
             number(ledger.position).map_err(Setback::Final)?,
             number(ledger.commands).map_err(Setback::Final)?,
         );
-        let moved = self
-            .collections
-            .tenants
-            .update_one(
-                doc! { "_id": tenant.as_str(), "position": before },
-                doc! { "$set": { "position": position, "commands": commands } },
-            )
-            .session(session);
+        let mut row = row_of(tenant);
+        row.insert("position", before);
+        let set = doc! { "$set": { "position": position, "commands": commands } };
+        let moved = self.collections.tenants.update_one(row, set).session(session);
         let moved = self.mongo.run(moved).await.map_err(before_commit)?;
         match moved.matched_count {
             1 => Ok(()),
@@ -378,6 +373,11 @@ impl BatchWriter<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Finds a tenant's row: with the shard key, without which a sharded cluster takes no upsert and asks every shard.
+fn row_of(tenant: &TenantId) -> Document {
+    doc! { "_id": tenant.as_str(), "tenant": tenant.as_str() }
 }
 
 /// A statement of an `update` command.

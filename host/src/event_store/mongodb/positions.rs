@@ -128,7 +128,7 @@ async fn poll(shared: &Shared) -> Result<(), Failure> {
         let found = shared
             .collections
             .tenants
-            .find(doc! { "_id": { "$in": tenants } });
+            .find(doc! { "tenant": { "$in": &tenants }, "_id": { "$in": &tenants } });
         found.await?.try_collect::<Vec<_>>().await
     };
     for row in shared.mongo.run(found).await? {

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use millwork_registry::id::TenantId;
 use tokio::runtime::Handle;
@@ -21,6 +22,8 @@ pub(super) enum Request {
     Append {
         /// What to record.
         append: Box<Append>,
+        /// Since when it waits.
+        queued_at: Instant,
         /// Where the outcome goes.
         reply: oneshot::Sender<Outcome>,
     },
@@ -166,10 +169,16 @@ impl Queues {
 
     /// Writes a batch: first the appends, then what nobody waits for.
     async fn write(&self, tenant: &TenantId, batch: Vec<Request>) {
+        let patience = Duration::from_millis(self.shared.limits.append_ms);
         let (mut appends, mut replies, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for request in batch {
             match request {
-                Request::Append { append, reply } => {
+                // While no server answers, what waits is not tried one after the other, each for as long as it may take.
+                Request::Append { queued_at, reply, .. } if queued_at.elapsed() > patience => {
+                    // Whoever asked may have gone.
+                    let _ = reply.send(Err(waited(patience).into()));
+                }
+                Request::Append { append, reply, .. } => {
                     appends.push(append);
                     replies.push(reply);
                 }
@@ -206,4 +215,10 @@ impl Queues {
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn waited(patience: Duration) -> StoreError {
+    StoreError::Failed(format!(
+        "nothing was recorded; it has waited longer than {patience:?} for others"
+    ))
 }

@@ -160,7 +160,7 @@ impl Shared {
 
     /// The last position recorded.
     pub(super) async fn position(&self, tenant: &TenantId) -> Result<Position, StoreError> {
-        let filter = doc! { "_id": tenant.as_str() };
+        let filter = doc! { "_id": tenant.as_str(), "tenant": tenant.as_str() };
         let found = self.mongo.run(self.collections.tenants.find_one(filter)).await;
         Ok(found.map_err(failed)?.map_or(0, |row| row.position))
     }

@@ -21,6 +21,7 @@ use crate::tenant::{Generation, Module, Tenant};
 pub(super) async fn flip(drive: &Drive) -> Result<Arc<Generation>, Error> {
     let (host, tenant, swap) = (&drive.host, &drive.tenant, drive.live.swap());
     catch_up(drive, &swap).await?;
+    host.deliverer.begin(tenant, drive.candidates.values()).await?;
 
     let still = tenant.projecting.lock().await;
     let serving = tenant.generation();

@@ -7,7 +7,7 @@ use millwork_registry::swap::{Stage, Step, Swap};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::config::{CrashPoint, Moment};
+use crate::config::crash::{CrashPoint, Moment};
 use crate::error::Error;
 use crate::host::Host;
 use crate::replay::Counter;

@@ -47,6 +47,7 @@ impl From<Error> for Problem {
             Error::OneWay(_) => Self::new(Kind::Conflict, "one-way", text),
             Error::CanaryFailed(_) => Self::new(Kind::Conflict, "canary-failed", text),
             Error::SwapCancelled { .. } => Self::new(Kind::Conflict, "swap-cancelled", text),
+            Error::NotDelivered { .. } => Self::new(Kind::Conflict, "not-delivered", text),
             Error::NotRepeatable(_) => Self::new(Kind::Invalid, "read-model-not-repeatable", text),
             Error::Unavailable(_) => unavailable(text),
         }

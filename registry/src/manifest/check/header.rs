@@ -118,7 +118,8 @@ fn check_permissions(manifest: &Manifest, problems: &mut Problems) {
     let texts: Vec<_> = manifest.permissions.iter().map(ToString::to_string).collect();
     check_unique("permissions", texts.iter().map(String::as_str), problems);
     for permission in &manifest.permissions {
-        let (Permission::View(name) | Permission::Events(name)) = permission else {
+        let (Permission::View(name) | Permission::Events(name) | Permission::Published(name)) = permission
+        else {
             continue;
         };
         if name.module == manifest.name {

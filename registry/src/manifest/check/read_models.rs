@@ -115,7 +115,7 @@ fn check_projection(manifest: &Manifest, name: &str, projection: &Projection, pr
     check_collections(manifest, &collections, &projection.collections, problems);
 }
 
-fn check_event(manifest: &Manifest, place: &str, event: &str, problems: &mut Problems) {
+pub(super) fn check_event(manifest: &Manifest, place: &str, event: &str, problems: &mut Problems) {
     match named(event, manifest, place, problems) {
         Some(Named::Own(name)) if !manifest.events().any(|(_, own, _)| own == name) => {
             problems.add(place, format_args!("there is no event {name:?}"));

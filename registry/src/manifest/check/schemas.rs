@@ -121,6 +121,10 @@ fn schemas(manifest: &Manifest) -> Vec<(String, Of, &Schema)> {
             query.result.as_ref()?,
         ))
     });
+    let published = manifest
+        .publishes
+        .iter()
+        .filter_map(|(name, schema)| Some((format!("publishes.{name}"), Of::Value, schema.as_ref()?)));
     shared
         .chain(config)
         .chain(bodies)
@@ -128,6 +132,7 @@ fn schemas(manifest: &Manifest) -> Vec<(String, Of, &Schema)> {
         .chain(views)
         .chain(params)
         .chain(results)
+        .chain(published)
         .collect()
 }
 

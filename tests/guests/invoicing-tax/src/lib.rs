@@ -77,6 +77,7 @@ pub fn describe() -> String {
         vec![glue::describe_aggregate::<invoice::Invoice>(), (name, account)],
         &[view::Invoices::NAME, chances::Chances::NAME],
         &[aging::AgingReport::NAME],
+        &[],
     )
 }
 

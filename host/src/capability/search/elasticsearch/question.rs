@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::mapping::{json_of, kind_of, path, suggestions_path, words_path};
 use crate::capability::search::filter::{Filter, Order};
 use crate::capability::search::text::Clause;
+use crate::capability::search::value::Value;
 use crate::capability::search::{Find, Index};
 
 /// Clauses score, the filter does not. Equal scores are in the order of ids, behind which the next page begins.
@@ -52,6 +53,16 @@ fn filter(index: &Index, of: &Filter) -> Json {
         Filter::Any(parts) => json!({ "bool": { "should": all(parts), "minimum_should_match": 1 } }),
         Filter::Not(part) => json!({ "bool": { "must_not": [filter(index, part)] } }),
         Filter::OneOf(field, values) => match values.first() {
+            // A moment as a range of one: as a term it would be compared by its text where the mapping is not asked.
+            Some(Value::Date(_)) => {
+                let path = path(IndexKind::Date, field);
+                let at = |value| {
+                    let moment = json_of(value);
+                    json!({ "range": { path.as_str(): { "gte": &moment, "lte": &moment } } })
+                };
+                let moments: Vec<Json> = values.iter().map(at).collect();
+                json!({ "bool": { "should": moments, "minimum_should_match": 1 } })
+            }
             Some(first) => {
                 let values: Vec<Json> = values.iter().map(json_of).collect();
                 json!({ "terms": { path(kind_of(first), field): values } })

@@ -22,7 +22,7 @@ const SECRET_BYTES_MAX: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A key is not known, or its value has the wrong form.
-    #[error("{0}")]
+    #[error(transparent)]
     Value(#[from] Box<figment::Error>),
     /// A value cannot be used; names the key.
     #[error("{key}: {why}")]

@@ -215,7 +215,7 @@ mod tests {
             [digits("JPY"), digits("EUR"), digits("KWD"), digits("CLF")],
             [Ok(0), Ok(2), Ok(3), Ok(4)]
         );
-        for unknown in ["", "eur", "EURO", "XAU", "XXX", "HRK", "E R", "EUR USD"] {
+        for unknown in ["", "eur", "EURO", "XAU", "XTS", "HRK", "E R", "EUR USD"] {
             assert_eq!(
                 Currency::new(unknown),
                 Err(UnknownCurrency(unknown.to_owned())),

@@ -1,5 +1,7 @@
 //! What the data of tenants is kept in: a set of backends for each profile, and the way from a tenant to its own.
 
+mod bus;
+mod events;
 pub mod routes;
 
 use std::fmt::Display;
@@ -12,6 +14,9 @@ use crate::capability::cache::redis::RedisCache;
 use crate::capability::documents::DocumentStore;
 use crate::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits, Placement};
 use crate::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimits};
+use crate::capability::messaging::Bus;
+use crate::capability::messaging::nats::{NatsBus, NatsLimits, NatsSettings};
+use crate::capability::messaging::sqlite::{SqliteBus, SqliteBusLimits};
 use crate::capability::rate_limits::RateLimits;
 use crate::capability::rate_limits::memory::MemoryRateLimits;
 use crate::capability::rate_limits::redis::RedisRateLimits;
@@ -49,6 +54,10 @@ pub struct Backends {
     pub rate_limits: Arc<dyn RateLimits>,
     /// Indexes of text.
     pub search: Arc<dyn Search>,
+    /// What components say to each other.
+    pub bus: Arc<dyn Bus>,
+    /// Whether others than this host hear what is said on the bus, so that the feed is relayed to it.
+    pub relayed: bool,
 }
 
 impl Backends {
@@ -80,6 +89,11 @@ impl Backends {
                 config.data.join("tenants"),
                 TantivySearchLimits::default(),
             )),
+            bus: Arc::new(SqliteBus::open(
+                &config.data.join("messages.db"),
+                SqliteBusLimits::default(),
+            )?),
+            relayed: false,
         })
     }
 
@@ -110,6 +124,12 @@ impl Backends {
         {
             let opened = backends.put_on_elasticsearch(name, elasticsearch);
             opened.map_err(|error| unreached(name, "Elasticsearch", &error))?;
+        }
+        if profile.messages == profile::Messages::Nats
+            && let Some(nats) = &profile.nats
+        {
+            let opened = backends.put_on_nats(name, nats).await;
+            opened.map_err(|error| unreached(name, "NATS", &error))?;
         }
         Ok(backends)
     }
@@ -182,6 +202,23 @@ impl Backends {
             replicas: server.replicas,
         };
         self.search = Arc::new(ElasticsearchSearch::new(settings).map_err(told)?);
+        Ok(())
+    }
+
+    async fn put_on_nats(&mut self, name: &str, nats: &profile::Nats) -> Result<(), String> {
+        let url = nats.url.read(&format!("profiles.{name}.nats.url"));
+        let settings = NatsSettings {
+            url: url.map_err(told)?,
+            prefix: nats.prefix.clone(),
+            replicas: nats.replicas,
+            limits: NatsLimits {
+                connect_timeout: nats.timeout,
+                request_timeout: nats.timeout,
+                ..NatsLimits::default()
+            },
+        };
+        self.bus = Arc::new(NatsBus::connect(&settings).await.map_err(told)?);
+        self.relayed = true;
         Ok(())
     }
 }

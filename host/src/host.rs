@@ -27,13 +27,13 @@ use tokio::task::JoinSet;
 use self::swap::Live;
 pub use self::trial::Tried;
 use crate::backends::Backends;
-use crate::backends::routes::RoutedEvents;
+use crate::backends::routes::Routes;
 use crate::blocking;
-use crate::capability::messaging::sqlite::{SqliteBus, SqliteBusLimits};
 use crate::capability::messaging::{Bus, Outlet};
 use crate::capability::platform::now_ms;
 use crate::config::Config;
 use crate::config::profile::EMBEDDED;
+use crate::deliver::relay::Relay;
 use crate::deliver::{DeliverLimits, Deliverer};
 use crate::dispatch::Dispatcher;
 use crate::engine::Engine;
@@ -58,7 +58,7 @@ pub struct Host {
     config: Config,
     engine: Engine,
     /// Above those of all profiles.
-    events: Arc<RoutedEvents>,
+    events: Arc<Routes<dyn EventStore>>,
     embedded: Backends,
     /// Those that were opened, by profile. tokio's lock, since opening waits for servers, and is done once.
     backends: tokio::sync::Mutex<HashMap<String, Backends>>,
@@ -70,7 +70,8 @@ pub struct Host {
     /// The swap of each tenant that is under way. std's lock: held for a look-up only.
     lives: RwLock<HashMap<TenantId, Arc<Live>>>,
     projector: Arc<Projector>,
-    bus: Arc<dyn Bus>,
+    /// Above those of all profiles.
+    bus: Arc<Routes<dyn Bus>>,
     deliverer: Arc<Deliverer>,
     replayer: Replayer,
     /// With the reason where one did not start. std's lock: held for a look-up only.
@@ -107,16 +108,16 @@ impl Host {
             |what: &str, error: &dyn std::fmt::Display| Error::Unavailable(format!("{what}: {error}"));
         std::fs::create_dir_all(&config.data).map_err(|error| failed("data folder", &error))?;
         let embedded = Backends::embedded(&config)?;
-        let events = Arc::<RoutedEvents>::default();
-        let store: Arc<dyn EventStore> = Arc::<RoutedEvents>::clone(&events);
+        let events = Arc::<Routes<dyn EventStore>>::default();
+        let store: Arc<dyn EventStore> = Arc::<Routes<dyn EventStore>>::clone(&events);
         let engine = Engine::new(config.engine.clone(), config.data.join("compiled"));
         let engine = engine.map_err(|error| failed("engine", &error))?;
         let projector = Projector::new(Arc::clone(&store), config.project.clone(), config.engine.clone());
-        let bus = SqliteBus::open(&config.data.join("messages.db"), SqliteBusLimits::default())?;
-        let bus: Arc<dyn Bus> = Arc::new(bus);
+        let bus = Arc::<Routes<dyn Bus>>::default();
+        let carrier: Arc<dyn Bus> = Arc::<Routes<dyn Bus>>::clone(&bus);
         let deliverer = Deliverer::new(
             Arc::clone(&store),
-            Arc::clone(&bus),
+            carrier,
             DeliverLimits::default(),
             config.engine.clone(),
         );
@@ -254,6 +255,7 @@ impl Host {
         let backends = self.backends_of(profile.as_deref().unwrap_or(EMBEDDED)).await?;
         let (modules, broken) = blocking::run(|| self.load_all(&recorded));
         self.events.route(id.clone(), Arc::clone(&backends.events));
+        self.bus.route(id.clone(), Arc::clone(&backends.bus));
         let documents = backends.documents.open(&id).await?;
         for module in modules.values() {
             documents.prepare(&module.all_collections()).await?;
@@ -274,7 +276,11 @@ impl Host {
         }
         let projector = Arc::clone(&self.projector).run(Arc::clone(&tenant), self.stop.subscribe());
         self.spawn(projector).await;
-        self.start_delivery(&tenant).await;
+        self.start_delivery(
+            &tenant,
+            backends.relayed.then_some((backends.events, backends.bus)),
+        )
+        .await;
         self.resume_swaps(&tenant).await?;
         self.keep(id, Ok(tenant));
         Ok(())
@@ -333,8 +339,13 @@ impl Host {
         Ok(backends)
     }
 
-    /// Opens a tenant's outlet, and starts what delivers to subscriptions and executes commands that were sent.
-    async fn start_delivery(self: &Arc<Self>, tenant: &Arc<Tenant>) {
+    /// Opens a tenant's outlet, and starts what delivers to subscriptions and executes commands that were sent; and what
+    /// relays a feed to a bus, where others listen there.
+    async fn start_delivery(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        relayed: Option<(Arc<dyn EventStore>, Arc<dyn Bus>)>,
+    ) {
         let outlet: Arc<dyn Outlet> = Arc::new(outlet::TenantOutlet::new(self, tenant));
         let outlet = Arc::clone(tenant.outlet.get_or_init(|| outlet));
         let deliverer = || Arc::clone(&self.deliverer);
@@ -343,6 +354,10 @@ impl Host {
             .await;
         self.spawn(deliverer().work(Arc::clone(tenant), outlet, stop()))
             .await;
+        if let Some((events, bus)) = relayed {
+            let relay = Arc::new(Relay::new(events, bus, DeliverLimits::default()));
+            self.spawn(relay.run(tenant.id.clone(), stop())).await;
+        }
     }
 
     /// Delivers messages, and keeps those that could not be delivered.

@@ -168,6 +168,14 @@ mod tests {
                 "[profiles.big]\ncache = \"redis\"",
                 "profiles.big.redis: is missing",
             ),
+            (
+                "[profiles.big]\nmessages = \"nats\"",
+                "profiles.big.nats: is missing",
+            ),
+            (
+                "[profiles.big.nats]\nurl = \"nats://x\"\nprefix = \"a\"",
+                "profiles.big.nats.prefix: is capital letters",
+            ),
             ("[profiles.big.redis]", "profiles.big.redis.url: is missing"),
             (
                 "[profiles.big.redis]\nurl = \"http://x:secret@y\"",

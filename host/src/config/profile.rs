@@ -25,12 +25,16 @@ pub struct Profile {
     pub cache: Cache,
     /// Where components search.
     pub search: Search,
+    /// What carries what components say to each other.
+    pub messages: Messages,
     /// For [`Events::Mongodb`] and [`Documents::Mongodb`].
     pub mongodb: Option<Mongodb>,
     /// For [`Cache::Redis`].
     pub redis: Option<Redis>,
     /// For [`Search::Elasticsearch`].
     pub elasticsearch: Option<Elasticsearch>,
+    /// For [`Messages::Nats`].
+    pub nats: Option<Nats>,
 }
 
 /// Backends of the event store.
@@ -75,6 +79,17 @@ pub enum Search {
     Tantivy,
     /// A cluster that hosts share.
     Elasticsearch,
+}
+
+/// Backends of messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Messages {
+    /// A file in the data folder.
+    #[default]
+    Sqlite,
+    /// JetStream, to which the feed is relayed as well.
+    Nats,
 }
 
 /// A MongoDB deployment.
@@ -158,6 +173,32 @@ impl Default for Elasticsearch {
     }
 }
 
+/// NATS servers with JetStream.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nats {
+    /// `nats://` or `tls://`, several with commas between them, with credentials.
+    pub url: Secret,
+    /// Stands before every stream, bucket and subject: capital letters and digits, or nothing.
+    pub prefix: String,
+    /// Copies of everything that is kept: 1, or 3 in a cluster of servers.
+    pub replicas: usize,
+    /// How long one request may take before it counts as failed.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            prefix: String::new(),
+            replicas: 1,
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
 impl Config {
     /// The profile of this name.
     #[must_use]
@@ -212,8 +253,13 @@ impl Profile {
             None => {}
         }
         match &self.elasticsearch {
-            Some(elasticsearch) => elasticsearch.check(&format!("{key}.elasticsearch")),
-            None if self.search == Search::Elasticsearch => Err(absent(key, "elasticsearch")),
+            Some(elasticsearch) => elasticsearch.check(&format!("{key}.elasticsearch"))?,
+            None if self.search == Search::Elasticsearch => return Err(absent(key, "elasticsearch")),
+            None => {}
+        }
+        match &self.nats {
+            Some(nats) => nats.check(&format!("{key}.nats")),
+            None if self.messages == Messages::Nats => Err(absent(key, "nats")),
             None => Ok(()),
         }
     }
@@ -239,6 +285,19 @@ impl Elasticsearch {
         is_url(&url_key, &self.url.read(&url_key)?, &["http", "https"])?;
         if self.user.is_some() {
             self.password.read(&format!("{key}.password"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Nats {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        let url_key = format!("{key}.url");
+        is_url(&url_key, &self.url.read(&url_key)?, &["nats", "tls"])?;
+        let allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        if !self.prefix.bytes().all(allowed) {
+            let why = "is capital letters and digits, or nothing";
+            return Err(ConfigError::wrong(format!("{key}.prefix"), why));
         }
         Ok(())
     }

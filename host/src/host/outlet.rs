@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::Host;
 use crate::capability::documents::query::{Filter, Find, Scope};
-use crate::capability::messaging::bus::{BusError, Message};
+use crate::capability::messaging::bus::{Bus as _, BusError, Message};
 use crate::capability::messaging::{Outgoing, Outlet, SayError, Speaker};
 use crate::capability::platform::now_ms;
 use crate::deliver::PublishedEvent;

@@ -28,6 +28,7 @@ mod numbers;
 mod oci;
 mod openapi;
 mod outages;
+mod production;
 mod publishing;
 mod replay;
 mod rates;

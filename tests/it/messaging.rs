@@ -3,8 +3,10 @@
 use millwork_tests::artifacts;
 use millwork_tests::client::Client;
 use millwork_tests::poll;
-use millwork_tests::server::Server;
+use millwork_tests::server::{Server, Setup};
 use serde_json::{Value, json};
+
+use crate::production;
 
 /// A second component that hears what the first publishes: the same code under another manifest.
 const LISTENER: [(&str, &str); 5] = [
@@ -19,7 +21,11 @@ const LISTENER: [(&str, &str); 5] = [
 ];
 
 fn started(modules: &[&str]) -> (Server, Client) {
-    let server = Server::demo();
+    started_with(Setup::default(), modules)
+}
+
+fn started_with(setup: Setup, modules: &[&str]) -> (Server, Client) {
+    let server = Server::start(setup);
     let wasm = artifacts::test_component("messenger").expect("a Rust guest is always built");
     let listener = |manifest: &str| {
         LISTENER.iter().fold(manifest.to_owned(), |text, (from, to)| {
@@ -60,7 +66,18 @@ fn letters(api: &Client, count: usize) -> Vec<Value> {
 
 #[test]
 fn a_subscription_says_what_it_may_and_no_more() {
-    let (mut server, api) = started(&["client", "messenger"]);
+    says_what_it_may(Setup::default());
+}
+
+#[test]
+fn a_subscription_says_over_servers_what_it_may_and_no_more() {
+    if let Some(setup) = production::setup() {
+        says_what_it_may(setup);
+    }
+}
+
+fn says_what_it_may(setup: Setup) {
+    let (mut server, api) = started_with(setup, &["client", "messenger"]);
     for (name, told) in [
         ("Execute", "executed"),
         ("Send", "sent"),

@@ -2,12 +2,14 @@
 
 use millwork_tests::artifacts;
 use millwork_tests::client::{Client, Reply};
-use millwork_tests::server::Server;
+use millwork_tests::server::{Server, Setup};
 use serde_json::{Value, json};
 
+use crate::production;
+
 /// A host with two tenants that run the module.
-fn library() -> (Server, Client, Client) {
-    let server = Server::demo();
+fn library(setup: Setup) -> (Server, Client, Client) {
+    let server = Server::start(setup);
     let wasm = artifacts::test_component("librarian").expect("the librarian; `cargo xtask guest` makes it");
     let _ = server.publish(wasm).done();
     let (one, other) = (
@@ -36,7 +38,18 @@ fn titles(found: &Value) -> Vec<&str> {
 
 #[test]
 fn a_component_indexes_finds_and_suggests() {
-    let (mut server, api, stranger) = library();
+    indexes_finds_and_suggests(Setup::default());
+}
+
+#[test]
+fn a_component_indexes_finds_and_suggests_on_servers() {
+    if let Some(setup) = production::setup() {
+        indexes_finds_and_suggests(setup);
+    }
+}
+
+fn indexes_finds_and_suggests(setup: Setup) {
+    let (mut server, api, stranger) = library(setup);
     let (fence, _) = write(&api, "Fence", "Paint the <b>fence</b> & the gate", "9.50");
     let _ = write(&api, "Fences", "Other painting", "10.00");
     let (_, position) = write(&api, "Café", "Nothing to do", "100");
@@ -95,7 +108,7 @@ fn a_component_indexes_finds_and_suggests() {
 
 #[test]
 fn what_a_component_may_not_is_refused() {
-    let (_server, api, _) = library();
+    let (_server, api, _) = library(Setup::default());
     let trespassed = api.get("/api/v1/notes-trespassed").done();
     assert_eq!(trespassed["write"], "denied: this call may search, not write");
     assert_eq!(

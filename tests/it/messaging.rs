@@ -66,14 +66,7 @@ fn letters(api: &Client, count: usize) -> Vec<Value> {
 
 #[test]
 fn a_subscription_says_what_it_may_and_no_more() {
-    says_what_it_may(Setup::default());
-}
-
-#[test]
-fn a_subscription_says_over_servers_what_it_may_and_no_more() {
-    if let Some(setup) = production::setup() {
-        says_what_it_may(setup);
-    }
+    production::everywhere().for_each(says_what_it_may);
 }
 
 fn says_what_it_may(setup: Setup) {

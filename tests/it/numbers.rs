@@ -6,11 +6,12 @@ use std::thread;
 
 use millwork_host::http::position;
 use millwork_tests::client::{Client, Reply};
-use millwork_tests::server::Server;
+use millwork_tests::server::{Server, Setup};
 use rust_decimal::Decimal;
 use serde_json::json;
 
 use crate::books::{self, all, decimal, finalize, seen};
+use crate::production;
 
 /// Sends one request a thread, all at the same moment.
 fn at_once(count: usize, send: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
@@ -27,8 +28,8 @@ fn at_once(count: usize, send: impl Fn(usize) -> Reply + Sync) -> Vec<Reply> {
 }
 
 /// Finalises 64 invoices of so many clients at once.
-fn check_finalised_at_once(clients: usize) {
-    let server = Server::demo();
+fn check_finalised_at_once(setup: Setup, clients: usize) {
+    let server = Server::start(setup);
     let api = server.admin();
     let clients: Vec<String> = (0..clients)
         .map(|index| books::client(&api, &format!("C{index}")))
@@ -52,53 +53,61 @@ fn check_finalised_at_once(clients: usize) {
 
 #[test]
 fn sixty_four_invoices_of_one_client_get_numbers_without_gaps() {
-    check_finalised_at_once(1);
+    for setup in production::everywhere() {
+        check_finalised_at_once(setup, 1);
+    }
 }
 
 #[test]
 fn sixty_four_invoices_of_many_clients_get_numbers_without_gaps() {
-    check_finalised_at_once(16);
+    for setup in production::everywhere() {
+        check_finalised_at_once(setup, 16);
+    }
 }
 
 #[test]
 fn refused_finalises_leave_no_gaps() {
-    let server = Server::demo();
-    let api = server.admin();
-    let client = books::client(&api, "ACME");
-    // Every other one has no line and is refused.
-    let drafts: Vec<String> = (0..32)
-        .map(|index| {
-            if index % 2 == 0 {
-                books::draft(&api, &client, "1.00")
-            } else {
-                books::invoice(&api, &client)
-            }
-        })
-        .collect();
-    let replies = at_once(32, |index| finalize(&api, &drafts[index]));
-    let done = replies.iter().filter(|reply| reply.status == 200);
-    let numbers: BTreeSet<String> = done.map(|reply| books::number(&reply.json())).collect();
-    assert_eq!(numbers, (1..=16).map(books::invoice_number).collect());
-    for refused in replies.iter().filter(|reply| reply.status != 200) {
-        refused.refused(409, "invoice-empty");
+    for setup in production::everywhere() {
+        let server = Server::start(setup);
+        let api = server.admin();
+        let client = books::client(&api, "ACME");
+        // Every other one has no line and is refused.
+        let drafts: Vec<String> = (0..32)
+            .map(|index| {
+                if index % 2 == 0 {
+                    books::draft(&api, &client, "1.00")
+                } else {
+                    books::invoice(&api, &client)
+                }
+            })
+            .collect();
+        let replies = at_once(32, |index| finalize(&api, &drafts[index]));
+        let done = replies.iter().filter(|reply| reply.status == 200);
+        let numbers: BTreeSet<String> = done.map(|reply| books::number(&reply.json())).collect();
+        assert_eq!(numbers, (1..=16).map(books::invoice_number).collect());
+        for refused in replies.iter().filter(|reply| reply.status != 200) {
+            refused.refused(409, "invoice-empty");
+        }
     }
 }
 
 #[test]
 fn one_of_fifty_gets_the_code() {
-    let server = Server::demo();
-    let api = server.admin();
-    // Written differently, and still the same code.
-    let code = |index: usize| ["acme", " ACME "][index % 2];
-    let body = |index: usize| json!({ "code": code(index), "name": format!("{index}") });
-    let replies = at_once(50, |index| api.post("/api/v1/clients", &body(index)));
-    let won: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 201).collect();
-    assert_eq!(won.len(), 1);
-    for lost in replies.iter().filter(|reply| reply.status != 201) {
-        lost.refused(409, "claim-taken");
+    for setup in production::everywhere() {
+        let server = Server::start(setup);
+        let api = server.admin();
+        // Written differently, and still the same code.
+        let code = |index: usize| ["acme", " ACME "][index % 2];
+        let body = |index: usize| json!({ "code": code(index), "name": format!("{index}") });
+        let replies = at_once(50, |index| api.post("/api/v1/clients", &body(index)));
+        let won: Vec<&Reply> = replies.iter().filter(|reply| reply.status == 201).collect();
+        assert_eq!(won.len(), 1);
+        for lost in replies.iter().filter(|reply| reply.status != 201) {
+            lost.refused(409, "claim-taken");
+        }
+        seen(&api, "/api/v1/clients", &won[0].json());
+        assert_eq!(all(&api, "/api/v1/clients").len(), 1);
     }
-    seen(&api, "/api/v1/clients", &won[0].json());
-    assert_eq!(all(&api, "/api/v1/clients").len(), 1);
 }
 
 #[test]
@@ -122,8 +131,8 @@ fn limit(api: &Client, client: &str, amount: &str) {
 }
 
 /// Finalises so many invoices of 30.00 at once against a limit, and gives how many passed.
-fn check_limit(invoices: usize, amount: &str, passing: usize) {
-    let server = Server::demo();
+fn check_limit(setup: Setup, invoices: usize, amount: &str, passing: usize) {
+    let server = Server::start(setup);
     let api = server.admin();
     let client = books::client(&api, "ACME");
     limit(&api, &client, amount);
@@ -155,12 +164,16 @@ fn check_limit(invoices: usize, amount: &str, passing: usize) {
 
 #[test]
 fn two_invoices_cannot_both_take_the_last_of_a_limit() {
-    check_limit(2, "59.99", 1);
+    for setup in production::everywhere() {
+        check_limit(setup, 2, "59.99", 1);
+    }
 }
 
 #[test]
 fn of_twenty_invoices_as_many_pass_as_the_limit_bears() {
-    check_limit(20, "210.00", 7);
+    for setup in production::everywhere() {
+        check_limit(setup, 20, "210.00", 7);
+    }
 }
 
 #[test]

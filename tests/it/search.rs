@@ -38,14 +38,7 @@ fn titles(found: &Value) -> Vec<&str> {
 
 #[test]
 fn a_component_indexes_finds_and_suggests() {
-    indexes_finds_and_suggests(Setup::default());
-}
-
-#[test]
-fn a_component_indexes_finds_and_suggests_on_servers() {
-    if let Some(setup) = production::setup() {
-        indexes_finds_and_suggests(setup);
-    }
+    production::everywhere().for_each(indexes_finds_and_suggests);
 }
 
 fn indexes_finds_and_suggests(setup: Setup) {

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use millwork_tests::client::{Client, Reply};
-use millwork_tests::server::Server;
+use millwork_tests::server::{Server, Setup};
 use serde_json::{Value, json};
 
 use crate::books::{self, all, finalize, seen};
-use crate::hostile;
+use crate::{hostile, production};
 
 /// Two tenants with the same modules; what B has is what A must not reach.
 struct Neighbours {
@@ -20,8 +20,17 @@ struct Neighbours {
 }
 
 impl Neighbours {
+    /// Some with everything on files, and some on servers.
+    fn everywhere() -> impl Iterator<Item = Self> {
+        production::everywhere().map(Self::with)
+    }
+
     fn new() -> Self {
-        let server = Server::demo();
+        Self::with(Setup::default())
+    }
+
+    fn with(setup: Setup) -> Self {
+        let server = Server::start(setup);
         let a = hostile::join(&server, "aaa");
         let b = server.tenant("bbb", &["client", "invoicing", "hostile"]);
         let client_of_b = books::client(&b, "SECRET");
@@ -71,29 +80,30 @@ fn check_unknown(api: &Client, method: &str, path: &str, id: &str, body: &Value)
 
 #[test]
 fn every_route_answers_ids_of_others_like_ids_of_nobody() {
-    let n = Neighbours::new();
-    let before = n.all_of_b();
-    let document = n.a.get("/api/v1/openapi.json").done();
-    let mut tried = 0;
-    for (path, operations) in document["paths"].as_object().unwrap() {
-        if !path.contains("{id}") || path.starts_with("/hostile") {
-            continue;
+    for n in Neighbours::everywhere() {
+        let before = n.all_of_b();
+        let document = n.a.get("/api/v1/openapi.json").done();
+        let mut tried = 0;
+        for (path, operations) in document["paths"].as_object().unwrap() {
+            if !path.contains("{id}") || path.starts_with("/hostile") {
+                continue;
+            }
+            let id = if path.starts_with("/clients") {
+                &n.client_of_b
+            } else {
+                &n.invoice_of_b
+            };
+            for method in operations.as_object().unwrap().keys() {
+                let path = format!("/api/v1{}", path.replace("{lineId}", "x"));
+                check_unknown(&n.a, &method.to_uppercase(), &path, id, &body_for(&path));
+                tried += 1;
+            }
         }
-        let id = if path.starts_with("/clients") {
-            &n.client_of_b
-        } else {
-            &n.invoice_of_b
-        };
-        for method in operations.as_object().unwrap().keys() {
-            let path = format!("/api/v1{}", path.replace("{lineId}", "x"));
-            check_unknown(&n.a, &method.to_uppercase(), &path, id, &body_for(&path));
-            tried += 1;
-        }
+        assert!(tried >= 10, "{tried} routes have ids");
+        n.a.post("/api/v1/invoices", &json!({ "clientId": n.client_of_b }))
+            .refused(404, "client-not-found");
+        assert_eq!(n.all_of_b(), before);
     }
-    assert!(tried >= 10, "{tried} routes have ids");
-    n.a.post("/api/v1/invoices", &json!({ "clientId": n.client_of_b }))
-        .refused(404, "client-not-found");
-    assert_eq!(n.all_of_b(), before);
 }
 
 /// A body that the command's schema accepts.
@@ -111,139 +121,145 @@ fn body_for(path: &str) -> Value {
 
 #[test]
 fn lists_reports_and_searches_show_ones_own_alone() {
-    let n = Neighbours::new();
-    assert_eq!(all(&n.a, "/api/v1/clients"), Vec::<Value>::new());
-    assert_eq!(all(&n.a, "/api/v1/clients?code=SECRET"), Vec::<Value>::new());
-    assert_eq!(
-        all(&n.a, &format!("/api/v1/invoices?clientId={}", n.client_of_b)),
-        Vec::<Value>::new()
-    );
-    let aging =
-        n.a.get(&format!("/api/v1/reports/aging?clientId={}", n.client_of_b))
-            .done();
-    assert_eq!(
-        (&aging["currencies"], &aging["clients"]),
-        (&json!([]), &json!([]))
-    );
+    for n in Neighbours::everywhere() {
+        assert_eq!(all(&n.a, "/api/v1/clients"), Vec::<Value>::new());
+        assert_eq!(all(&n.a, "/api/v1/clients?code=SECRET"), Vec::<Value>::new());
+        assert_eq!(
+            all(&n.a, &format!("/api/v1/invoices?clientId={}", n.client_of_b)),
+            Vec::<Value>::new()
+        );
+        let aging =
+            n.a.get(&format!("/api/v1/reports/aging?clientId={}", n.client_of_b))
+                .done();
+        assert_eq!(
+            (&aging["currencies"], &aging["clients"]),
+            (&json!([]), &json!([]))
+        );
+    }
 }
 
 #[test]
 fn a_cursor_of_another_tenant_opens_nothing() {
-    let n = Neighbours::new();
-    let _ = books::client(&n.b, "SECOND");
-    let cursor = n.b.get("/api/v1/clients?limit=1").done()["next"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let reply = n.a.get(&format!("/api/v1/clients?limit=1&cursor={cursor}"));
-    assert!(
-        !reply.text().contains("SECOND") && !reply.text().contains("SECRET"),
-        "{}",
-        reply.text()
-    );
+    for n in Neighbours::everywhere() {
+        let _ = books::client(&n.b, "SECOND");
+        let cursor = n.b.get("/api/v1/clients?limit=1").done()["next"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let reply = n.a.get(&format!("/api/v1/clients?limit=1&cursor={cursor}"));
+        assert!(
+            !reply.text().contains("SECOND") && !reply.text().contains("SECRET"),
+            "{}",
+            reply.text()
+        );
+    }
 }
 
 #[test]
 fn a_position_of_another_tenant_opens_nothing() {
-    let n = Neighbours::new();
-    // A has recorded nothing, so B's position lies in its future, whoever gave it.
-    n.a.get(&format!("/api/v1/clients?after={}", n.position_of_b))
-        .refused(503, "read-model-behind");
-    let first = books::client(&n.a, "FIRST");
-    let own = n.a.get(&format!("/api/v1/clients/{first}"));
-    let other = books::client(&n.server.admin(), "FIRST");
-    let same = n.server.admin().get(&format!("/api/v1/clients/{other}"));
-    assert_eq!(
-        own.header("millwork-position"),
-        same.header("millwork-position"),
-        "positions do not tell how busy others are"
-    );
+    for n in Neighbours::everywhere() {
+        // A has recorded nothing, so B's position lies in its future, whoever gave it.
+        n.a.get(&format!("/api/v1/clients?after={}", n.position_of_b))
+            .refused(503, "read-model-behind");
+        let first = books::client(&n.a, "FIRST");
+        let own = n.a.get(&format!("/api/v1/clients/{first}"));
+        let other = books::client(&n.server.admin(), "FIRST");
+        let same = n.server.admin().get(&format!("/api/v1/clients/{other}"));
+        assert_eq!(
+            own.header("millwork-position"),
+            same.header("millwork-position"),
+            "positions do not tell how busy others are"
+        );
+    }
 }
 
 #[test]
 fn claims_numbers_and_idempotency_keys_are_each_tenants_own() {
-    let n = Neighbours::new();
-    let create = |api: &Client| {
-        api.ask("POST", "/api/v1/clients")
-            .key("shared-key")
-            .json(&json!({ "code": "SECRET", "name": "Mine" }))
-            .send()
-    };
-    let mine = create(&n.a);
-    assert_eq!(
-        (mine.status, mine.header("idempotency-replayed")),
-        (201, None),
-        "{}",
-        mine.text()
-    );
-    let theirs =
-        n.b.ask("POST", "/api/v1/clients")
-            .key("shared-key")
-            .json(&json!({ "code": "OTHER", "name": "N" }))
-            .send();
-    assert_eq!(
-        (theirs.status, theirs.header("idempotency-replayed")),
-        (201, None),
-        "{}",
-        theirs.text()
-    );
-    seen(&n.a, "/api/v1/clients", &mine.json());
-    let client = mine.json()["id"].as_str().unwrap().to_owned();
-    let draft = books::draft(&n.a, &client, "1.00");
-    assert_eq!(
-        books::number(&finalize(&n.a, &draft).done()),
-        books::invoice_number(1),
-        "B has that number too"
-    );
+    for n in Neighbours::everywhere() {
+        let create = |api: &Client| {
+            api.ask("POST", "/api/v1/clients")
+                .key("shared-key")
+                .json(&json!({ "code": "SECRET", "name": "Mine" }))
+                .send()
+        };
+        let mine = create(&n.a);
+        assert_eq!(
+            (mine.status, mine.header("idempotency-replayed")),
+            (201, None),
+            "{}",
+            mine.text()
+        );
+        let theirs =
+            n.b.ask("POST", "/api/v1/clients")
+                .key("shared-key")
+                .json(&json!({ "code": "OTHER", "name": "N" }))
+                .send();
+        assert_eq!(
+            (theirs.status, theirs.header("idempotency-replayed")),
+            (201, None),
+            "{}",
+            theirs.text()
+        );
+        seen(&n.a, "/api/v1/clients", &mine.json());
+        let client = mine.json()["id"].as_str().unwrap().to_owned();
+        let draft = books::draft(&n.a, &client, "1.00");
+        assert_eq!(
+            books::number(&finalize(&n.a, &draft).done()),
+            books::invoice_number(1),
+            "B has that number too"
+        );
+    }
 }
 
 #[test]
 fn the_same_id_in_two_tenants_is_two_things() {
-    let n = Neighbours::new();
-    // Whoever learns an id of B can at most use it as its own.
-    n.a.patch(
-        &format!("/api/v1/clients/{}", n.client_of_b),
-        &json!({ "name": "Mine" }),
-    )
-    .refused(404, "not-found");
-    let b = n.b.get(&format!("/api/v1/clients/{}", n.client_of_b)).done();
-    assert_eq!((&b["name"], &b["version"]), (&json!("SECRET Ltd"), &json!(1)));
+    for n in Neighbours::everywhere() {
+        // Whoever learns an id of B can at most use it as its own.
+        n.a.patch(
+            &format!("/api/v1/clients/{}", n.client_of_b),
+            &json!({ "name": "Mine" }),
+        )
+        .refused(404, "not-found");
+        let b = n.b.get(&format!("/api/v1/clients/{}", n.client_of_b)).done();
+        assert_eq!((&b["name"], &b["version"]), (&json!("SECRET Ltd"), &json!(1)));
+    }
 }
 
 #[test]
 fn a_component_of_one_tenant_reaches_documents_and_cache_of_that_tenant_alone() {
-    let n = Neighbours::new();
-    let query = |api: &Client, query: &str| {
-        api.get(&format!("/api/v1/hostile-queries/{query}")).done()["outcome"].clone()
-    };
-    let behaved = n.b.post("/api/v1/hostile", &json!({})).done();
-    seen(&n.b, "/api/v1/hostile", &behaved);
-    let id = behaved["id"].as_str().unwrap();
-    assert_eq!(
-        query(&n.b, &format!("read-document?collection=outcomes&id={id}"))["behaved"],
-        true
-    );
-    assert_eq!(
-        query(&n.a, &format!("read-document?collection=outcomes&id={id}")),
-        "nothing"
-    );
-    assert_eq!(query(&n.b, "write-cache?key=k&bytes=7"), "done");
-    assert_eq!(query(&n.b, "read-cache?key=k"), 7);
-    for key in ["k", "bbb/k", "bbb%2Fhostile%2Fk", "..%2Fbbb%2Fk", "bbb:hostile:k"] {
-        assert_eq!(query(&n.a, &format!("read-cache?key={key}")), "nothing", "{key}");
-    }
-    for collection in [
-        "bbb.outcomes",
-        "bbb/outcomes",
-        "../bbb/outcomes",
-        "../../bbb/documents.db",
-    ] {
-        let place = format!("collection={}&id={id}", collection.replace('/', "%2F"));
+    for n in Neighbours::everywhere() {
+        let query = |api: &Client, query: &str| {
+            api.get(&format!("/api/v1/hostile-queries/{query}")).done()["outcome"].clone()
+        };
+        let behaved = n.b.post("/api/v1/hostile", &json!({})).done();
+        seen(&n.b, "/api/v1/hostile", &behaved);
+        let id = behaved["id"].as_str().unwrap();
         assert_eq!(
-            query(&n.a, &format!("read-document?{place}")),
-            "denied",
-            "{collection}"
+            query(&n.b, &format!("read-document?collection=outcomes&id={id}"))["behaved"],
+            true
         );
+        assert_eq!(
+            query(&n.a, &format!("read-document?collection=outcomes&id={id}")),
+            "nothing"
+        );
+        assert_eq!(query(&n.b, "write-cache?key=k&bytes=7"), "done");
+        assert_eq!(query(&n.b, "read-cache?key=k"), 7);
+        for key in ["k", "bbb/k", "bbb%2Fhostile%2Fk", "..%2Fbbb%2Fk", "bbb:hostile:k"] {
+            assert_eq!(query(&n.a, &format!("read-cache?key={key}")), "nothing", "{key}");
+        }
+        for collection in [
+            "bbb.outcomes",
+            "bbb/outcomes",
+            "../bbb/outcomes",
+            "../../bbb/documents.db",
+        ] {
+            let place = format!("collection={}&id={id}", collection.replace('/', "%2F"));
+            assert_eq!(
+                query(&n.a, &format!("read-document?{place}")),
+                "denied",
+                "{collection}"
+            );
+        }
     }
 }
 

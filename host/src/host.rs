@@ -486,10 +486,9 @@ impl Host {
         self.stop.send_replace(true);
         let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
         while tasks.join_next().await.is_some() {}
+        // Also where no tenant has started.
         self.embedded.events.close().await;
-        for backends in self.backends.lock().await.values() {
-            backends.events.close().await;
-        }
+        self.events.close().await;
     }
 }
 

@@ -126,7 +126,7 @@ fn a_server_that_is_not_there_yet_is_waited_for() {
     seen(&api, "/api/v1/invoices", &done);
 
     server.kill();
-    mongodb.stop();
+    mongodb.kill();
     server.run_bare();
     let ready = server.operator().get("/health/ready");
     let why = ready.refused(503, "not-ready");

@@ -232,7 +232,7 @@ async fn a_server_that_is_not_there_is_told_in_time() {
     failed(documents.get(&invoices(), "a").await.map(drop));
     server.resume();
     drop(unit);
-    server.stop();
+    server.kill();
     failed(documents.find(&invoices(), &find(json!({}))).await.map(drop));
     failed(documents.begin().await.map(drop));
     failed(store.open(&super::tenant("b")).await.map(drop));

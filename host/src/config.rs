@@ -1,5 +1,6 @@
 //! Every bound and setting of the host, named. Each has a default that serves a small installation.
 
+pub mod cluster;
 pub mod crash;
 pub mod file;
 pub mod profile;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use millwork_registry::id::TenantId;
 use serde::Deserialize;
 
+use self::cluster::Cluster;
 use self::crash::CrashPoint;
 use self::profile::Profile;
 use self::rate::Rate;
@@ -62,6 +64,8 @@ pub struct Config {
     pub profile: String,
     /// Where the data of tenants is, by the names that tenants give: [`profile::EMBEDDED`] is always there.
     pub profiles: BTreeMap<String, Profile>,
+    /// The cluster that it is part of; absent for a host that is alone.
+    pub cluster: Option<Cluster>,
     /// How the event file is written and files are read.
     pub events: EventLimits,
     /// Bytes that the cache of all tenants keeps.
@@ -94,6 +98,7 @@ impl Config {
             tenants: BTreeSet::new(),
             profile: profile::EMBEDDED.to_owned(),
             profiles: BTreeMap::new(),
+            cluster: None,
             events: EventLimits::default(),
             cache_bytes_max: 64 << 20,
             engine: EngineLimits::default(),

@@ -232,11 +232,24 @@ impl Config {
             }
             profile.check(&key)?;
         }
-        Ok(())
+        match &self.cluster {
+            Some(cluster) => cluster.check(self),
+            None => Ok(()),
+        }
     }
 }
 
 impl Profile {
+    /// Whether several hosts can work on the data of a tenant: nothing of it is on one of them.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        self.events == Events::Mongodb
+            && self.documents == Documents::Mongodb
+            && self.cache == Cache::Redis
+            && self.search == Search::Elasticsearch
+            && self.messages == Messages::Nats
+    }
+
     fn check(&self, key: &str) -> Result<(), ConfigError> {
         let on_mongodb = self.events == Events::Mongodb || self.documents == Documents::Mongodb;
         match &self.mongodb {
@@ -304,14 +317,19 @@ impl Nats {
 }
 
 fn absent(profile: &str, section: &str) -> ConfigError {
-    ConfigError::wrong(
+    missing(
         format!("{profile}.{section}"),
-        "is missing, and a backend of the profile needs it",
+        "a backend of the profile needs it",
     )
 }
 
+/// A section is not there, and who needs it.
+pub(super) fn missing(key: String, who: &str) -> ConfigError {
+    ConfigError::wrong(key, format!("is missing, and {who}"))
+}
+
 /// The value itself may hold a password, so it is not shown.
-fn is_url(key: &str, url: &str, schemes: &[&str]) -> Result<(), ConfigError> {
+pub(super) fn is_url(key: &str, url: &str, schemes: &[&str]) -> Result<(), ConfigError> {
     let scheme = url.split_once("://").map(|(scheme, _)| scheme);
     if scheme.is_some_and(|scheme| schemes.contains(&scheme)) {
         return Ok(());

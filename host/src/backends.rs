@@ -171,14 +171,7 @@ impl Backends {
     }
 
     fn put_on_redis(&mut self, name: &str, redis: &profile::Redis) -> Result<(), String> {
-        let url = redis.url.read(&format!("profiles.{name}.redis.url"));
-        let link = RedisLink::new(RedisSettings {
-            key_prefix: redis.key_prefix.clone(),
-            connect_timeout: redis.timeout,
-            answer_timeout: redis.timeout,
-            ..RedisSettings::new(url.map_err(told)?)
-        });
-        let link = Arc::new(link.map_err(told)?);
+        let link = redis_link(name, redis)?;
         self.cache = Arc::new(RedisCache::new(Arc::clone(&link)));
         self.rate_limits = Arc::new(RedisRateLimits::new(link));
         Ok(())
@@ -206,21 +199,38 @@ impl Backends {
     }
 
     async fn put_on_nats(&mut self, name: &str, nats: &profile::Nats) -> Result<(), String> {
-        let url = nats.url.read(&format!("profiles.{name}.nats.url"));
-        let settings = NatsSettings {
-            url: url.map_err(told)?,
-            prefix: nats.prefix.clone(),
-            replicas: nats.replicas,
-            limits: NatsLimits {
-                connect_timeout: nats.timeout,
-                request_timeout: nats.timeout,
-                ..NatsLimits::default()
-            },
-        };
+        let settings = nats_settings(name, nats)?;
         self.bus = Arc::new(NatsBus::connect(&settings).await.map_err(told)?);
         self.relayed = true;
         Ok(())
     }
+}
+
+/// The way to a profile's Redis. Nothing is connected yet.
+pub(crate) fn redis_link(profile: &str, redis: &profile::Redis) -> Result<Arc<RedisLink>, String> {
+    let url = redis.url.read(&format!("profiles.{profile}.redis.url"));
+    let link = RedisLink::new(RedisSettings {
+        key_prefix: redis.key_prefix.clone(),
+        connect_timeout: redis.timeout,
+        answer_timeout: redis.timeout,
+        ..RedisSettings::new(url.map_err(told)?)
+    });
+    link.map(Arc::new).map_err(told)
+}
+
+/// How a profile's NATS is reached.
+pub(crate) fn nats_settings(profile: &str, nats: &profile::Nats) -> Result<NatsSettings, String> {
+    let url = nats.url.read(&format!("profiles.{profile}.nats.url"));
+    Ok(NatsSettings {
+        url: url.map_err(told)?,
+        prefix: nats.prefix.clone(),
+        replicas: nats.replicas,
+        limits: NatsLimits {
+            connect_timeout: nats.timeout,
+            request_timeout: nats.timeout,
+            ..NatsLimits::default()
+        },
+    })
 }
 
 fn told(error: impl Display) -> String {

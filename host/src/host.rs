@@ -10,6 +10,8 @@ mod lifecycle;
 mod health;
 mod outlet;
 mod start;
+mod cluster;
+mod home;
 pub mod swap;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -24,6 +26,9 @@ use millwork_registry::swap::Swaps;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use self::cluster::Cluster;
+pub use self::cluster::Residence;
+use self::home::Home;
 use self::swap::Live;
 pub use self::trial::Tried;
 use crate::backends::Backends;
@@ -67,6 +72,10 @@ pub struct Host {
     swaps: Swaps,
     /// The swap of each tenant that is under way. std's lock: held for a look-up only.
     lives: RwLock<HashMap<TenantId, Arc<Live>>>,
+    /// What it shares with others; nothing when it is alone.
+    cluster: Option<Arc<Cluster>>,
+    /// The tenants whose home this is. std's lock: held for a look-up only.
+    homes: RwLock<HashMap<TenantId, Arc<Home>>>,
     projector: Arc<Projector>,
     /// Above those of all profiles.
     bus: Arc<Routes<dyn Bus>>,
@@ -90,7 +99,8 @@ impl Host {
     /// [`Error::Unavailable`] when the folder cannot be used. A tenant that does not start takes no other down: it is
     /// logged, and asking for it says why.
     pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
-        let opened = blocking::run(|| Self::parts(config))?;
+        let cluster = Cluster::join(&config).await;
+        let opened = blocking::run(|| Self::parts(config, cluster.clone()))?;
         let host = Arc::new(opened);
         for record in host.tenants()? {
             if host.config.serves(&record.id) {
@@ -98,10 +108,13 @@ impl Host {
             }
         }
         host.spawn(health::watch(Arc::clone(&host))).await;
+        if let Some(cluster) = cluster {
+            host.spawn(Arc::clone(&host).hear_of_others(cluster)).await;
+        }
         Ok(host)
     }
 
-    fn parts(config: Config) -> Result<Self, Error> {
+    fn parts(config: Config, cluster: Option<Arc<Cluster>>) -> Result<Self, Error> {
         let failed =
             |what: &str, error: &dyn std::fmt::Display| Error::Unavailable(format!("{what}: {error}"));
         std::fs::create_dir_all(&config.data).map_err(|error| failed("data folder", &error))?;
@@ -131,6 +144,8 @@ impl Host {
             generations: Generations::open(&config.data.join("tenants"))?,
             swaps: Swaps::new(&config.data.join("tenants")),
             lives: RwLock::default(),
+            cluster,
+            homes: RwLock::default(),
             projector: Arc::new(projector),
             bus,
             deliverer: Arc::new(deliverer),
@@ -331,8 +346,12 @@ impl Host {
     pub async fn close(&self) {
         self.set_closing();
         self.stop.send_replace(true);
+        let homes = self.end_homes();
         let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
         while tasks.join_next().await.is_some() {}
+        for home in homes {
+            home.end().await;
+        }
         // Also where no tenant has started.
         self.embedded.events.close().await;
         self.events.close().await;

@@ -26,6 +26,7 @@ mod admin;
 mod swaps;
 mod letters;
 mod marketplace;
+mod forward;
 mod health;
 
 use std::any::Any;
@@ -46,6 +47,7 @@ use tower_http::compression::predicate::{NotForContentType, Predicate as _, Size
 pub use self::server::{Serving, listen};
 
 use self::auth::{Door, Principal};
+use self::forward::Forwarder;
 use self::limits::Limiter;
 use self::problem::Problem;
 use self::token::Keys;
@@ -62,6 +64,7 @@ pub struct App {
     host: Arc<Host>,
     door: Door,
     limiter: Limiter,
+    forwarder: Forwarder,
     metrics: PrometheusHandle,
 }
 
@@ -78,6 +81,7 @@ impl App {
             host,
             door,
             limiter,
+            forwarder: Forwarder::default(),
             metrics,
         }))
     }
@@ -100,6 +104,23 @@ impl App {
                 "/admin/v1/tenants",
                 get(admin::tenants).post(admin::create_tenant),
             )
+            .merge(self.at_home())
+            .merge(admin::registry::routes())
+            .route("/admin/v1/tokens", post(admin::issue_token))
+            .merge(letters::routes())
+            .fallback(gateway::serve)
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn_with_state(
+                Arc::clone(&self),
+                exchange::observe,
+            ))
+            .layer(CompressionLayer::new().compress_when(compressed))
+            .with_state(self)
+    }
+
+    /// What only a tenant's home can answer.
+    fn at_home(self: &Arc<Self>) -> Router<Arc<Self>> {
+        Router::new()
             .route("/admin/v1/tenants/{tenant}/modules", get(admin::modules))
             .route(
                 "/admin/v1/tenants/{tenant}/modules/{module}",
@@ -131,18 +152,8 @@ impl App {
                 "/admin/v1/tenants/{tenant}/modules/{module}/projections/{projection}/rebuild",
                 post(admin::rebuild),
             )
-            .merge(admin::registry::routes())
-            .route("/admin/v1/tokens", post(admin::issue_token))
-            .merge(letters::routes())
             .merge(marketplace::routes())
-            .fallback(gateway::serve)
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn_with_state(
-                Arc::clone(&self),
-                exchange::observe,
-            ))
-            .layer(CompressionLayer::new().compress_when(compressed))
-            .with_state(self)
+            .route_layer(middleware::from_fn_with_state(Arc::clone(self), forward::to_home))
     }
 
     fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Error> {

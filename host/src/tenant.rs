@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use indexmap::IndexMap;
+use millwork_registry::generation::Installation;
 use millwork_registry::id::TenantId;
 use millwork_registry::manifest::{Action, Method};
 use semver::Version;
@@ -96,6 +97,18 @@ pub struct Broken {
     pub code: String,
     /// Why, in a sentence.
     pub why: String,
+}
+
+impl Broken {
+    /// What is installed, and why it did not load.
+    #[must_use]
+    pub fn of(installed: &Installation, error: &Error) -> Self {
+        Self {
+            version: installed.version.clone(),
+            code: error.code().to_owned(),
+            why: error.told(),
+        }
+    }
 }
 
 impl Tenant {

@@ -40,7 +40,7 @@ impl Random {
 const STEPS: [&str; 4] = ["", "/line-items", "/finalize", "/payments"];
 
 /// Somebody who writes invoices one after another, each with one line, finalised, and half paid.
-struct Worker {
+pub(crate) struct Worker {
     name: String,
     client: String,
     random: Random,
@@ -48,7 +48,7 @@ struct Worker {
     invoice: Option<String>,
     written: usize,
     step: usize,
-    acknowledged: Vec<Acknowledged>,
+    pub(crate) acknowledged: Vec<Acknowledged>,
     /// How often the host could not do it and said so: a host that was killed in the middle of a transaction holds up
     /// its tenant's writes until MongoDB ends that, after 60 seconds unless it was told otherwise.
     put_off: usize,
@@ -56,7 +56,7 @@ struct Worker {
 
 /// What came of a request.
 #[derive(PartialEq, Eq)]
-enum Asked {
+pub(crate) enum Asked {
     Acknowledged,
     PutOff,
     /// No answer.
@@ -64,7 +64,7 @@ enum Asked {
 }
 
 /// A request that was answered.
-struct Acknowledged {
+pub(crate) struct Acknowledged {
     path: String,
     key: String,
     body: Value,
@@ -72,7 +72,7 @@ struct Acknowledged {
 }
 
 impl Worker {
-    fn new(api: &Client, index: usize) -> Self {
+    pub(crate) fn new(api: &Client, index: usize) -> Self {
         let name = format!("w{index}");
         let client = books::client(api, &name);
         let mut worker = Self {
@@ -126,7 +126,7 @@ impl Worker {
     }
 
     /// Sends the next request.
-    fn ask(&mut self, api: &Client) -> Asked {
+    pub(crate) fn ask(&mut self, api: &Client) -> Asked {
         let (path, key, body) = self.request();
         let Ok(reply) = api.ask("POST", &path).key(&key).json(&body).try_send() else {
             return Asked::Gone;
@@ -155,7 +155,7 @@ impl Worker {
     }
 
     /// Repeats the request that got no answer, which may have been recorded, and brings its invoice to the end.
-    fn finish(&mut self, api: &Client) {
+    pub(crate) fn finish(&mut self, api: &Client) {
         loop {
             let asked = self.ask(api);
             assert!(asked != Asked::Gone, "the host runs");
@@ -168,7 +168,7 @@ impl Worker {
 
 impl Acknowledged {
     /// Asked again, it is the first answer that comes, and nothing happens.
-    fn check_is_there(&self, api: &Client) {
+    pub(crate) fn check_is_there(&self, api: &Client) {
         let again: Reply = api.ask("POST", &self.path).key(&self.key).json(&self.body).send();
         assert_eq!(again.done(), self.answer, "{}", self.key);
         assert_eq!(
@@ -232,13 +232,12 @@ fn check_kills(setup: Setup, rounds: usize) -> (Server, Vec<Worker>) {
     }
     let api = server.admin();
     workers.iter_mut().for_each(|worker| worker.finish(&api));
-    check_books(&server, &workers);
+    check_books(&server.admin(), &workers);
     (server, workers)
 }
 
 /// What the host has is the sum of its answers.
-fn check_books(server: &Server, workers: &[Worker]) {
-    let api = server.admin();
+pub(crate) fn check_books(api: &Client, workers: &[Worker]) {
     let requests: Vec<&Acknowledged> = workers.iter().flat_map(|worker| &worker.acknowledged).collect();
     let last = requests.iter().max_by_key(|request| position(&request.answer));
     let end = last.unwrap().answer["position"].as_str().unwrap();
@@ -260,12 +259,12 @@ fn check_books(server: &Server, workers: &[Worker]) {
         "numbers without gaps"
     );
     assert_eq!(
-        all(&api, "/api/v1/invoices").len(),
+        all(api, "/api/v1/invoices").len(),
         written,
         "one for each that was acknowledged"
     );
-    check_read_models(&api, &requests);
-    check_rebuilt(&api);
+    check_read_models(api, &requests);
+    check_rebuilt(api);
     eprintln!("{} requests acknowledged, {written} invoices", requests.len());
 }
 

@@ -12,6 +12,7 @@
 mod books;
 mod cli;
 mod cli_swaps;
+mod cluster;
 mod command_path;
 mod compat;
 mod conformance;

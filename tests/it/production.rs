@@ -1,53 +1,7 @@
 //! A host whose tenants have everything on servers: the profile that those use who outgrow one machine.
 
-use std::sync::atomic::{AtomicU32, Ordering};
-
-use millwork_tests::server::{Setup, now_seconds};
-use millwork_tests::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS};
-
-/// How a host is started whose tenants are on servers unless they say otherwise; nothing, which is said, where one of the
-/// servers cannot be had. Each has a database, indexes, keys and streams of its own.
-fn setup() -> Option<Setup> {
-    static HOSTS: AtomicU32 = AtomicU32::new(0);
-    let (mongodb, redis) = (MONGODB.shared()?, REDIS.shared()?);
-    let (elasticsearch, nats) = (ELASTICSEARCH.shared()?, NATS.shared()?);
-    let own = format!(
-        "{}{}n{}",
-        now_seconds(),
-        std::process::id(),
-        HOSTS.fetch_add(1, Ordering::Relaxed)
-    );
-    let (upper, elasticsearch) = (own.to_uppercase(), elasticsearch.url());
-    let (mongodb, redis, nats) = (mongodb.url(), redis.url(), nats.url());
-    let settings = format!(
-        r#"
-profile = "production"
-[profiles.production]
-events = "mongodb"
-documents = "mongodb"
-cache = "redis"
-search = "elasticsearch"
-messages = "nats"
-[profiles.production.mongodb]
-url = "{mongodb}"
-database = "m{own}"
-[profiles.production.redis]
-url = "{redis}"
-key_prefix = "{own}:"
-[profiles.production.elasticsearch]
-url = "{elasticsearch}"
-prefix = "m{own}-"
-replicas = 0
-[profiles.production.nats]
-url = "{nats}"
-prefix = "M{upper}"
-"#
-    );
-    Some(Setup {
-        settings,
-        ..Setup::default()
-    })
-}
+use millwork_tests::production::setup;
+use millwork_tests::server::Setup;
 
 /// A host with everything on files, and one with everything on servers, where they can be had.
 pub(crate) fn everywhere() -> impl Iterator<Item = Setup> {

@@ -68,6 +68,12 @@ impl Client {
         }
     }
 
+    /// Where the host is: `http://127.0.0.1:8080`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The credential.
     #[must_use]
     pub fn token(&self) -> &str {

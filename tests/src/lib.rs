@@ -1,6 +1,6 @@
 //! What the tests and the bench share: a host as a process of its own ([`server`]), a client for it ([`client`]),
-//! an OCI registry ([`oci`]), the servers that production backends speak to ([`servers`]), and what is said of all that
-//! ([`report`]).
+//! an OCI registry ([`oci`]), the servers that production backends speak to ([`servers`]), hosts over them ([`production`],
+//! [`cluster`]), and what is said of all that ([`report`]).
 //!
 //! Made for tests: whatever does not go as it must ends the caller with a message.
 
@@ -18,3 +18,5 @@ pub mod poll;
 pub mod report;
 pub mod server;
 pub mod servers;
+pub mod production;
+pub mod cluster;

@@ -81,7 +81,16 @@ impl Server {
     /// When it does not start.
     #[must_use]
     pub fn start(setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("a folder for the host");
+        Self::start_in(&std::env::temp_dir(), setup)
+    }
+
+    /// The same with its data somewhere below this folder.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    pub fn start_in(parent: &Path, setup: Setup) -> Self {
+        let folder = tempfile::tempdir_in(parent).expect("a folder for the host");
         let mut server = Self {
             child: None,
             url: String::new(),

@@ -13,6 +13,7 @@ pub mod mongodb;
 pub mod elasticsearch;
 mod ports;
 mod process;
+pub mod door;
 mod wire;
 
 use std::fs;

@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use crate::build;
 use crate::guest;
+use crate::servers;
 use crate::shell::{run, say};
 use crate::workspace::Workspace;
 
@@ -21,6 +22,7 @@ const RESULTS: &str = "bench.json";
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     build::build(workspace)?;
     guest::build_test_guests(workspace, &[])?;
+    let servers = servers::install(workspace);
     let results = workspace.target.join(RESULTS);
     say("running the benchmarks");
     let mut cargo = workspace.cargo();
@@ -37,7 +39,8 @@ pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         .args(arguments);
     cargo
         .env("MILLWORK_COMPONENTS", workspace.components())
-        .env("MILLWORK_BIN", workspace.millwork());
+        .env("MILLWORK_BIN", workspace.millwork())
+        .env("MILLWORK_TEST_SERVERS", &servers.programs);
     run(cargo.env("MILLWORK_BENCH_JSON", &results))?;
     report(&results);
     Ok(())

@@ -70,17 +70,24 @@ impl Serve {
     }
 
     async fn serve(&self, metrics: PrometheusHandle) -> Result<()> {
-        let config = self.config()?;
+        let mut config = self.config()?;
         let (data, listen, limits) = (config.data.clone(), config.listen, config.http.clone());
         let _lock = lock(&data)?;
-        let host = Host::open(config)
-            .await
-            .with_context(|| format!("open {}", data.display()))?;
-        let app = App::new(Arc::clone(&host), metrics.clone())?;
         let serving = http::listen(listen, limits)
             .await
             .with_context(|| format!("listen at {listen}"))?;
         let address = serving.address()?;
+        if let Some(cluster) = config
+            .cluster
+            .as_mut()
+            .filter(|cluster| cluster.address.is_empty())
+        {
+            cluster.address = format!("http://{address}");
+        }
+        let host = Host::open(config)
+            .await
+            .with_context(|| format!("open {}", data.display()))?;
+        let app = App::new(Arc::clone(&host), metrics.clone())?;
         let (stop, mut stopped) = watch::channel(());
         let server = serving.run(Arc::clone(&app).router(), async move {
             // An error means that the sender is gone, which is a reason to stop as well.

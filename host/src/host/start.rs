@@ -7,19 +7,17 @@ use indexmap::IndexMap;
 use millwork_registry::generation::{self, TenantRecord};
 use millwork_registry::id::TenantId;
 
+use super::home::Household;
 use super::{Host, outlet, unavailable};
 use crate::backends::Backends;
 use crate::blocking;
-use crate::capability::messaging::{Bus, Outlet};
+use crate::capability::messaging::Outlet;
 use crate::config::profile::EMBEDDED;
-use crate::deliver::DeliverLimits;
-use crate::deliver::relay::Relay;
 use crate::error::Error;
-use crate::event_store::EventStore;
 use crate::tenant::{Broken, Generation, Module, Stores, Tenant};
 
 impl Host {
-    /// Loads a tenant's generation and starts its projector.
+    /// Loads a tenant's generation, and has this host ask for what runs once for it.
     pub(super) async fn start_tenant(self: &Arc<Self>, record: TenantRecord) -> Result<(), Error> {
         let TenantRecord { id, profile, .. } = record;
         let recorded = self.generations.load(&id)?;
@@ -41,18 +39,21 @@ impl Host {
         };
         let tenant = Tenant::new(id.clone(), stores, generation, slow_calls_max);
         let tenant = Arc::new(tenant);
-        if let Err(error) = self.resume_rebuilds(&tenant).await {
-            // What there is of it goes on being read; the next start tries again.
-            tracing::error!(tenant = %id, %error, "a read model could not be built anew");
+        let outlet: Arc<dyn Outlet> = Arc::new(outlet::TenantOutlet::new(self, &tenant));
+        let outlet = Arc::clone(tenant.outlet.get_or_init(|| outlet));
+        let household = Household {
+            host: Arc::clone(self),
+            tenant: Arc::clone(&tenant),
+            outlet: Arc::clone(&outlet),
+            relayed: backends.relayed.then_some((backends.events, backends.bus)),
+        };
+        match &self.cluster {
+            None => household.settle().await?,
+            Some(cluster) => self.spawn(household.keep(Arc::clone(cluster))).await,
         }
-        let projector = Arc::clone(&self.projector).run(Arc::clone(&tenant), self.stop.subscribe());
-        self.spawn(projector).await;
-        self.start_delivery(
-            &tenant,
-            backends.relayed.then_some((backends.events, backends.bus)),
-        )
-        .await;
-        self.resume_swaps(&tenant).await?;
+        let worker = Arc::clone(&self.deliverer);
+        self.spawn(worker.work(Arc::clone(&tenant), outlet, self.stop.subscribe()))
+            .await;
         self.keep(id, Ok(tenant));
         Ok(())
     }
@@ -110,27 +111,6 @@ impl Host {
         Ok(backends)
     }
 
-    /// Opens a tenant's outlet, and starts what delivers to subscriptions and executes commands that were sent; and what
-    /// relays a feed to a bus, where others listen there.
-    async fn start_delivery(
-        self: &Arc<Self>,
-        tenant: &Arc<Tenant>,
-        relayed: Option<(Arc<dyn EventStore>, Arc<dyn Bus>)>,
-    ) {
-        let outlet: Arc<dyn Outlet> = Arc::new(outlet::TenantOutlet::new(self, tenant));
-        let outlet = Arc::clone(tenant.outlet.get_or_init(|| outlet));
-        let deliverer = || Arc::clone(&self.deliverer);
-        let stop = || self.stop.subscribe();
-        self.spawn(deliverer().run(Arc::clone(tenant), Arc::clone(&outlet), stop()))
-            .await;
-        self.spawn(deliverer().work(Arc::clone(tenant), outlet, stop()))
-            .await;
-        if let Some((events, bus)) = relayed {
-            let relay = Arc::new(Relay::new(events, bus, DeliverLimits::default()));
-            self.spawn(relay.run(tenant.id.clone(), stop())).await;
-        }
-    }
-
     /// A module that does not load takes no other down.
     fn load_all(
         &self,
@@ -142,12 +122,7 @@ impl Host {
                 Ok(module) => drop(modules.insert(name.clone(), module)),
                 Err(error) => {
                     tracing::error!(tenant = %recorded.tenant, module = name, version = %installed.version, %error, "module does not load");
-                    let why = Broken {
-                        version: installed.version.clone(),
-                        code: error.code().to_owned(),
-                        why: error.told(),
-                    };
-                    broken.insert(name.clone(), why);
+                    broken.insert(name.clone(), Broken::of(installed, &error));
                 }
             }
         }
@@ -155,7 +130,7 @@ impl Host {
     }
 
     /// Builds read models anew that a swap, interrupted by a crash, left behind.
-    async fn resume_rebuilds(&self, tenant: &Arc<Tenant>) -> Result<(), Error> {
+    pub(super) async fn resume_rebuilds(&self, tenant: &Arc<Tenant>) -> Result<(), Error> {
         for module in tenant.generation().modules.values() {
             for projection in self
                 .projector

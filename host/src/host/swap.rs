@@ -30,7 +30,7 @@ use crate::blocking;
 use crate::capability::platform::now_ms;
 use crate::error::Error;
 use crate::event_store::Position;
-use crate::tenant::{Module, Tenant};
+use crate::tenant::{Generation, Module, Tenant};
 
 /// What a swap changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,6 +121,12 @@ impl Begun {
     }
 }
 
+/// Lets the modules of a generation go that the one in its place does not have.
+pub(super) async fn retire_replaced(host: &Arc<Host>, tenant: &Arc<Tenant>, replaced: &Generation) {
+    let gone = flip::gone(tenant, replaced);
+    flip::retire(host, tenant, gone).await;
+}
+
 fn interrupted() -> Error {
     Error::Unavailable("the host is stopping; the swap goes on when it runs again".to_owned())
 }
@@ -141,6 +147,7 @@ impl Host {
 
     async fn begin(self: &Arc<Self>, tenant: &Arc<Tenant>, request: Request) -> Result<Begun, Error> {
         let turn = self.turn(tenant).await?;
+        self.check_home(tenant)?;
         let before = blocking::run(|| self.generations.load(&tenant.id))?;
         let planned = blocking::run(|| plan::plan(self, tenant, &before, &request))?;
         let Some(planned) = planned else {
@@ -219,6 +226,7 @@ impl Host {
     ) -> Result<Position, Error> {
         let tenant = self.tenant(tenant)?;
         let turn = self.turn(&tenant).await?;
+        self.check_home(&tenant)?;
         let generation = tenant.generation();
         let module = generation.module(module)?;
         if !module.manifest.projections.contains_key(projection) {

@@ -112,7 +112,7 @@ pub(super) async fn tenants(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let tenants = app.host.tenants()?;
     let tenants: Vec<_> = tenants
         .iter()
-        .map(|tenant| json!({ "id": tenant.id, "name": tenant.name, "profile": tenant.profile }))
+        .map(|tenant| json!({ "id": tenant.id, "name": tenant.name, "profile": tenant.profile, "home": app.host.home_of(&tenant.id) }))
         .collect();
     reply::json(problem::OK, &json!({ "tenants": tenants }))
 }

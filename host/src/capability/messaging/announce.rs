@@ -1,12 +1,13 @@
-//! What hosts of one cluster tell each other: that a tenant runs another generation now.
+//! What hosts of one cluster tell each other: which of them works for a tenant, and that the tenant runs another generation.
 //!
-//! An announcement is a hint to look, not the thing itself: the generation stands where all hosts read it. One that is
-//! lost is made up for by the next, and by the first look of a host that starts.
+//! An announcement is a hint to look, not the thing itself: the generation stands where all hosts read it, and the lease
+//! says who works. One that is lost is made up for by the next, and by the looks that hosts take now and then.
 
 use async_nats::jetstream::{self, kv};
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use millwork_registry::id::TenantId;
+use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, mpsc};
 
 use super::bus::BusError;
@@ -15,13 +16,22 @@ use super::nats::{NatsSettings, failed, streams};
 /// Announcements that a listener may be behind.
 const BEHIND_MAX: usize = 1_024;
 
-/// A tenant runs the generation with this number.
+/// What is new of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Announced {
-    /// Whose.
-    pub tenant: TenantId,
     /// Which.
+    pub tenant: TenantId,
+    /// What else.
+    pub news: News,
+}
+
+/// How a tenant is run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct News {
+    /// The number of its generation.
     pub generation: u64,
+    /// Where the host is that works for it, `http://host:port`.
+    pub home: String,
 }
 
 /// See the module.
@@ -33,7 +43,8 @@ pub trait Announcements: Send + Sync + 'static {
     /// [`BusError`].
     async fn announce(&self, announced: &Announced) -> Result<(), BusError>;
 
-    /// What is announced from now on. A listener that falls far behind is told the newest only.
+    /// What is announced from now on, and what was before where that is kept. A listener that falls far behind is told the
+    /// newest only.
     ///
     /// # Errors
     /// [`BusError`].
@@ -81,7 +92,8 @@ impl Announcements for LocalAnnouncements {
     }
 }
 
-/// In a key-value bucket of JetStream: a key for each tenant, whose value is the number.
+/// In a key-value bucket of JetStream: a key for each tenant, whose value is its [`News`] as JSON. Who begins to listen is
+/// told the last of each tenant first.
 pub struct NatsAnnouncements(kv::Store);
 
 impl NatsAnnouncements {
@@ -93,7 +105,7 @@ impl NatsAnnouncements {
         let mut context = jetstream::new(streams::client(settings).await?);
         context.set_timeout(settings.limits.request_timeout);
         let bucket = kv::Config {
-            bucket: format!("{}GENERATIONS", settings.prefix),
+            bucket: format!("{}TENANTS", settings.prefix),
             history: 1,
             num_replicas: settings.replicas,
             ..kv::Config::default()
@@ -106,13 +118,13 @@ impl NatsAnnouncements {
 #[async_trait]
 impl Announcements for NatsAnnouncements {
     async fn announce(&self, announced: &Announced) -> Result<(), BusError> {
-        let number = announced.generation.to_string();
-        let told = self.0.put(announced.tenant.as_str(), number.into()).await;
+        let news = serde_json::to_vec(&announced.news).map_err(failed)?;
+        let told = self.0.put(announced.tenant.as_str(), news.into()).await;
         told.map(drop).map_err(failed)
     }
 
     async fn listen(&self) -> Result<mpsc::Receiver<Announced>, BusError> {
-        let mut heard = self.0.watch_all().await.map_err(failed)?;
+        let mut heard = self.0.watch_with_history(">").await.map_err(failed)?;
         let (send, receive) = mpsc::channel(BEHIND_MAX);
         tokio::spawn(async move {
             loop {
@@ -122,13 +134,12 @@ impl Announcements for NatsAnnouncements {
                 };
                 match entry {
                     Some(Ok(entry)) => {
-                        let number = std::str::from_utf8(&entry.value).ok();
-                        let number = number.and_then(|text| text.parse().ok());
+                        let news = serde_json::from_slice(&entry.value).ok();
                         let tenant = TenantId::new(entry.key).ok();
-                        let Some((tenant, generation)) = tenant.zip(number) else {
+                        let Some((tenant, news)) = tenant.zip(news) else {
                             continue;
                         };
-                        if send.send(Announced { tenant, generation }).await.is_err() {
+                        if send.send(Announced { tenant, news }).await.is_err() {
                             return;
                         }
                     }

@@ -33,11 +33,11 @@ impl Drive {
         turn: OwnedMutexGuard<()>,
         settled: oneshot::Sender<Result<Swapped, Error>>,
     ) {
-        let mut stop = self.host.stop.subscribe();
+        let mut stop = self.host.home_stop(&self.tenant);
         let prepared = tokio::select! {
             prepared = self.prepare() => prepared,
-            // It goes on when the host runs again.
-            _ = stop.wait_for(|stop| *stop) => return,
+            // It goes on when the host runs again, or where the tenant has its home then.
+            _ = stop.wait_for(|stop| *stop) => return self.host.release(&self.tenant),
         };
         let replaced = match prepared {
             Ok(()) => flip::flip(&self).await,

@@ -41,6 +41,7 @@ pub(super) async fn flip(drive: &Drive) -> Result<Arc<Generation>, Error> {
     let replaced = tenant.replace(generation);
     drive.live.show_canary(None);
     drop(still);
+    host.announce(tenant).await;
     if let Err(error) = drive.record(Step::Flipped { generation: number }) {
         // It has happened all the same: the generation's file says so when the host starts again.
         tracing::error!(tenant = %tenant.id, swap = swap.number, %error, "a flip could not be written down");

@@ -1,4 +1,4 @@
-//! Swaps that a stop or a crash has interrupted, when a tenant starts again.
+//! Swaps that a stop or a crash has interrupted, when a tenant starts again, here or on another host.
 //!
 //! The generation on the disk says whether a swap has happened. One that has is brought to its end; one that has not
 //! goes on from the last step written down. Only a canary is not taken up again: it is over, and the old release serves.
@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use millwork_registry::swap::{Change, Stage, Step, Swap};
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::live::Live;
 use crate::blocking;
 use crate::error::Error;
@@ -14,8 +16,13 @@ use crate::host::{Host, lifecycle};
 use crate::tenant::Tenant;
 
 impl Host {
-    /// Takes up what was interrupted. The tenant is loaded, but serves nobody yet.
-    pub(in crate::host) async fn resume_swaps(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
+    /// Takes up what was interrupted, before anything else is begun: `turn` is the right to.
+    pub(in crate::host) async fn resume_swaps(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        turn: OwnedMutexGuard<()>,
+    ) -> Result<(), Error> {
+        let mut turn = Some(turn);
         for swap in blocking::run(|| self.swaps.interrupted(&tenant.id))? {
             tracing::info!(tenant = %tenant.id, swap = swap.number, stage = %swap.stage, "taking up a swap");
             let live = Live::new(swap.clone());
@@ -24,15 +31,23 @@ impl Host {
                 Stage::Flipping => self.end_flip(tenant, &swap, &live).await?,
                 Stage::Canary => self.not_taken_up(&live, "the host stopped during its canary")?,
                 Stage::Resolving => self.not_taken_up(&live, "the host stopped before it was planned")?,
-                _ => self.go_on(tenant, live).await,
+                _ => self.go_on(tenant, live, turn.take()).await,
             }
         }
         Ok(())
     }
 
-    async fn go_on(self: &Arc<Self>, tenant: &Arc<Tenant>, live: Arc<Live>) {
-        // Nobody else can hold it: the tenant is not known to anybody yet.
-        let turn = Arc::clone(&tenant.swapping).lock_owned().await;
+    async fn go_on(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        live: Arc<Live>,
+        turn: Option<OwnedMutexGuard<()>>,
+    ) {
+        let turn = match turn {
+            Some(turn) => turn,
+            // The one before has it.
+            None => Arc::clone(&tenant.swapping).lock_owned().await,
+        };
         self.hold(tenant, &live);
         drop(self.drive(tenant, live, turn).await);
     }

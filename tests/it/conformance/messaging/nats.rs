@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use millwork_host::capability::messaging::Bus;
 use millwork_host::capability::messaging::announce::{
-    Announced, Announcements, LocalAnnouncements, NatsAnnouncements,
+    Announced, Announcements, LocalAnnouncements, NatsAnnouncements, News,
 };
 use millwork_host::capability::messaging::nats::{NatsBus, NatsLimits, NatsSettings};
 use millwork_tests::servers::{NATS, Service};
@@ -98,7 +98,10 @@ async fn check_announcements(one: &dyn Announcements, two: &dyn Announcements) {
     let mut heard = [one.listen().await.unwrap(), two.listen().await.unwrap()];
     let announced = Announced {
         tenant: tenant("told"),
-        generation: 7,
+        news: News {
+            generation: 7,
+            home: "http://127.0.0.1:1".to_owned(),
+        },
     };
     one.announce(&announced).await.unwrap();
     for heard in &mut heard {

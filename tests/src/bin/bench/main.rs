@@ -1,8 +1,9 @@
 //! The benchmarks: what a decision costs in the sandbox, and what a durable command costs from outside.
 //!
-//! `cargo xtask bench [--quick | --swaps]`. Every figure stands beside a baseline that is measured in turns with it: the same decider
-//! natively, the flushes of the disk below the data folder, a server that only echoes. A noisy machine spoils both
-//! alike, so read the ratios. [`inside`] enters components itself, [`outside`], [`reads`] and [`swaps`] talk to a real host.
+//! `cargo xtask bench [--quick | --cluster | --swaps]`. Every figure stands beside a baseline that is measured in turns with
+//! it: the same decider natively, the flushes of the disk below the data folder, a server that only echoes. A noisy machine
+//! spoils both alike, so read the ratios. [`inside`] enters components itself, [`outside`], [`reads`] and [`swaps`] talk to a
+//! real host, [`cluster`] to several over servers.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,12 +23,15 @@ mod reads;
 mod report;
 mod requests;
 mod sample;
+mod cluster;
 mod swaps;
 
 use std::env;
 use std::time::Duration;
 
 use serde_json::json;
+
+use millwork_tests::server::Server;
 
 use crate::requests::Requests;
 
@@ -77,30 +81,35 @@ fn main() {
     {
         [] => measure(Effort::FULL),
         ["--quick"] => measure(Effort::QUICK),
+        ["--cluster"] => report::cluster(&cluster::measure(Effort::FULL)),
         ["--swaps"] => report::swaps(&swaps::measure(Effort::FULL)),
         [echo::ARGUMENT, answer_bytes] => echo::serve(answer_bytes.parse().expect("a number of bytes")),
-        _ => panic!("usage: bench [--quick | --swaps]"),
+        _ => panic!("usage: bench [--quick | --cluster | --swaps]"),
     }
 }
 
 fn measure(effort: Effort) {
     let inside = inside::measure(effort);
     report::inside(&inside);
-    let requests = Requests::against_a_new_host(effort.invoices);
-    let outside = outside::measure(effort, &requests);
+    let server = Server::demo();
+    let requests = Requests::against(&server.admin(), effort.invoices);
+    let outside = outside::measure(effort, &server, &requests);
     report::outside(&outside);
     let share = report::share(&inside, &outside);
     let reads = reads::measure(effort, &requests);
     report::reads(&reads);
-    drop(requests);
+    drop(server);
     let swaps = swaps::measure(effort);
     report::swaps(&swaps);
+    let cluster = cluster::measure(effort);
+    report::cluster(&cluster);
     let path = report::save(&json!({
         "machine": process::machine(),
         "inside": inside.json(),
         "outside": outside.iter().map(outside::Row::json).collect::<Vec<_>>(),
         "sandboxShare": share,
         "reads": reads.json(),
+        "cluster": cluster.iter().map(cluster::Row::json).collect::<Vec<_>>(),
         "swaps": swaps.iter().map(swaps::Phase::json).collect::<Vec<_>>(),
     }));
     println!("\n{}", path.display());

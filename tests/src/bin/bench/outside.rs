@@ -1,5 +1,9 @@
-//! Durable commands over HTTP, in turns with what bounds them: the disk's flushes, and a server that only echoes.
+//! Durable commands over HTTP, in turns with what bounds them: the disk's flushes, and a server that only echoes; at the most
+//! connections also the same host with its data in memory.
 
+use std::path::Path;
+
+use millwork_tests::server::{Server, Setup};
 use serde_json::{Value, json};
 
 use crate::echo::Echo;
@@ -12,6 +16,10 @@ const WORKS: [Work; 3] = [Work::CreateClient, Work::AddLineItem, Work::OneAggreg
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// Share of the cores in use from which on more work would not fit.
 const BUSY_SHARE: f64 = 0.9;
+/// Share of the rate on a disk that takes no time from which on it is not the disk that sets the bound.
+const OF_MEMORY_SHARE: f64 = 0.9;
+/// A folder in memory, where flushes take no time.
+const MEMORY: &str = "/dev/shm";
 
 /// One kind of command at one number of connections; every figure the median of the rounds.
 pub(crate) struct Row {
@@ -43,6 +51,34 @@ pub(crate) struct Round {
     pub(crate) cores_used: f64,
     /// Share of all cores that anybody used.
     pub(crate) cores_busy: f64,
+    /// Commands a second of a host whose data is in memory, at the most connections.
+    pub(crate) in_memory: Option<f64>,
+}
+
+/// A host whose data is in memory: what it does more is what the disk costs.
+struct InMemory {
+    _server: Server,
+    requests: Requests,
+}
+
+impl InMemory {
+    fn start(effort: Effort) -> Option<Self> {
+        let folder = Path::new(MEMORY);
+        folder.is_dir().then(|| {
+            let server = Server::start_in(folder, Setup::default());
+            let requests = Requests::against(&server.admin(), effort.invoices);
+            Self {
+                _server: server,
+                requests,
+            }
+        })
+    }
+
+    fn rate(&self, effort: Effort, work: Work, connections: usize) -> f64 {
+        let done = self.requests.of(work, connections, effort.load).run();
+        self.requests.settle(&done);
+        done.rate()
+    }
 }
 
 impl Row {
@@ -56,9 +92,21 @@ impl Row {
         self.median(|round| round.rate / (round.flushes * round.batch))
     }
 
-    /// Whether the cores, and not the disk, set the bound.
+    /// Of the commands that are answered when the disk takes no time, where that was measured.
+    pub(crate) fn of_memory(&self) -> Option<f64> {
+        let measured = self
+            .rounds
+            .iter()
+            .filter_map(|round| Some(round.rate / round.in_memory?));
+        let shares: Vec<f64> = measured.collect();
+        (!shares.is_empty()).then(|| median(shares.into_iter()))
+    }
+
+    /// Whether the cores, and not the disk, set the bound: they are in use, or a disk that takes no time would change
+    /// little.
     pub(crate) fn cpu_bound(&self) -> bool {
-        self.median(|round| round.cores_used) >= BUSY_SHARE
+        let little = self.of_memory().is_some_and(|share| share >= OF_MEMORY_SHARE);
+        little || self.median(|round| round.cores_used) >= BUSY_SHARE
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -79,6 +127,7 @@ impl Row {
             "hostCpuWithProjectionsUs": self.median(|round| round.cpu_whole_us),
             "clientCpuUs": self.median(|round| round.client_us),
             "coresUsed": self.median(|round| round.cores_used),
+            "toInMemory": self.of_memory(),
             "coresBusy": self.median(|round| round.cores_busy),
             "cpuBound": self.cpu_bound(),
         })
@@ -86,7 +135,7 @@ impl Row {
 }
 
 /// Measures every kind at every number of connections.
-pub(crate) fn measure(effort: Effort, requests: &Requests) -> Vec<Row> {
+pub(crate) fn measure(effort: Effort, server: &Server, requests: &Requests) -> Vec<Row> {
     let warm = requests.of(Work::AddLineItem, 16, effort.baseline).run();
     requests.settle(&warm);
     let echo = Echo::start(warm.body_bytes);
@@ -100,17 +149,29 @@ pub(crate) fn measure(effort: Effort, requests: &Requests) -> Vec<Row> {
             })
         })
         .collect();
+    let memory = InMemory::start(effort);
     for _ in 0..effort.rounds {
         for row in &mut rows {
-            let round = round(effort, requests, &echo, row.work, row.connections);
+            let mut round = round(effort, server, requests, &echo, row.work, row.connections);
+            if CONNECTIONS.last() == Some(&row.connections) {
+                let rate = |memory: &InMemory| memory.rate(effort, row.work, row.connections);
+                round.in_memory = memory.as_ref().map(rate);
+            }
             row.rounds.push(round);
         }
     }
     rows
 }
 
-fn round(effort: Effort, requests: &Requests, echo: &Echo, work: Work, connections: usize) -> Round {
-    let flushes = disk::flushes_per_second(&requests.server.data(), effort.baseline);
+fn round(
+    effort: Effort,
+    server: &Server,
+    requests: &Requests,
+    echo: &Echo,
+    work: Work,
+    connections: usize,
+) -> Round {
+    let flushes = disk::flushes_per_second(&server.data(), effort.baseline);
     let load = requests.of(work, connections, effort.load);
     let echoed = Load {
         address: echo.address.clone(),
@@ -119,7 +180,7 @@ fn round(effort: Effort, requests: &Requests, echo: &Echo, work: Work, connectio
     }
     .run();
 
-    let (host, client) = (requests.server.pid(), std::process::id());
+    let (host, client) = (server.pid(), std::process::id());
     let batches = requests.batches();
     let before = [host, client].map(process::cpu_seconds);
     let idle = process::idle_seconds();
@@ -147,5 +208,6 @@ fn round(effort: Effort, requests: &Requests, echo: &Echo, work: Work, connectio
         client_us: (client_after - client_before) * 1e6 / commands,
         cores_used: (host_after - host_before + client_after - client_before) / available,
         cores_busy: (1.0 - idle / available).max(0.0),
+        in_memory: None,
     }
 }

@@ -10,6 +10,7 @@ use millwork_tests::artifacts;
 use millwork_tests::server::now_seconds;
 use serde_json::{Value, json};
 
+use crate::cluster;
 use crate::inside::Inside;
 use crate::outside::Row;
 use crate::reads::Reads;
@@ -196,8 +197,11 @@ pub(crate) fn outside(rows: &[Row]) {
         let (of_disk, cpu_bound) = (row.of_disk(), row.cpu_bound());
         let bound = if cpu_bound { ", CPU-bound" } else { "" };
         let what = format!("{} at {} connections", row.work.name(), row.connections);
+        let of_memory = row.of_memory().map_or_else(String::new, |share| {
+            format!(", {:.0} % of the rate with data in memory", share * 100.0)
+        });
         let said = format!(
-            "{:.0} % of what the disk allows{bound}; at least {:.0} % or CPU-bound",
+            "{:.0} % of what the disk allows{of_memory}{bound}; at least {:.0} % or CPU-bound",
             of_disk * 100.0,
             OF_DISK_MIN * 100.0
         );
@@ -275,6 +279,32 @@ pub(crate) fn swaps(phases: &[Phase]) {
         .fold(0.0, f64::max);
     let said = format!("{worst:.2}x of without, at most {SWAP_P99_MAX}x; no request failed");
     target("p99 during swaps", (worst <= SWAP_P99_MAX).into(), &said);
+}
+
+/// Prints what the production profile does at several numbers of hosts, beside one.
+pub(crate) fn cluster(rows: &[cluster::Row]) {
+    if rows.is_empty() {
+        println!("\nThe production profile was not measured: a server is not here");
+        return;
+    }
+    println!(
+        "\nThe production profile, all hosts, servers and the client on this machine; 48 connections over all hosts"
+    );
+    for row in rows {
+        let alone = rows.iter().find(|other| other.work == row.work);
+        let ratio = row.rate / alone.map_or(f64::NAN, |alone| alone.rate);
+        println!(
+            "{} host{} {:14} {:>6.0}/s {ratio:.2}x of one  p50 {:.1} ms  p99 {:.1} ms  relayed {:>6.0}/s  all read {:.0} ms after the last answer",
+            row.hosts,
+            if row.hosts == 1 { " " } else { "s" },
+            row.work.name(),
+            row.rate,
+            row.p50_ms,
+            row.p99_ms,
+            row.relayed,
+            row.lag_ms,
+        );
+    }
 }
 
 /// Writes all figures to a file, and gives its path.

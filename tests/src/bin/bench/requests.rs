@@ -7,7 +7,6 @@ use std::time::Duration;
 use millwork_host::http::position;
 use millwork_tests::client::Client;
 use millwork_tests::poll;
-use millwork_tests::server::{Server, Setup};
 use serde_json::{Value, json};
 
 use crate::load::{Done, Load, Make};
@@ -16,9 +15,8 @@ use crate::sample;
 /// Lines of the one invoice that many commands meet at.
 const HOT_LINES: usize = 5;
 
-/// A host of its own with one client and many invoices.
+/// A host with one client and many invoices.
 pub(crate) struct Requests {
-    pub(crate) server: Server,
     admin: Client,
     invoices: Arc<Vec<String>>,
     hot: String,
@@ -57,18 +55,15 @@ impl Work {
 }
 
 impl Requests {
-    /// Starts a host and creates `invoices`.
-    pub(crate) fn against_a_new_host(invoices: usize) -> Self {
-        let server = Server::start(Setup::default());
-        let admin = server.admin();
+    /// Creates `invoices` on a host, as the admin of one of its tenants.
+    pub(crate) fn against(admin: &Client, invoices: usize) -> Self {
         let client = admin.post(
             "/api/v1/clients",
             &json!({ "code": "BENCH", "name": "Acme Ltd", "currency": "EUR" }),
         );
         let client = id(&client.done());
         let mut requests = Self {
-            server,
-            admin,
+            admin: admin.clone(),
             invoices: Arc::default(),
             hot: String::new(),
             next: Arc::default(),
@@ -104,9 +99,8 @@ impl Requests {
     }
 
     fn load(&self, connections: usize, length: Duration, make: Make) -> Load {
-        let address = self.server.url().trim_start_matches("http://").to_owned();
         Load {
-            address,
+            address: self.admin.url().trim_start_matches("http://").to_owned(),
             connections,
             length,
             requests_max: u64::MAX,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use millwork_tests::artifacts;
 use millwork_tests::client::{Client, Reply};
+use millwork_tests::server::Server;
 use serde_json::{Value, json};
 
 use crate::Effort;
@@ -37,9 +38,10 @@ pub(crate) struct Phase {
 /// Measures; the first phase given is all those in which nothing was changed. A request that fails ends the bench.
 pub(crate) fn measure(effort: Effort) -> Vec<Phase> {
     // Of its own, so that the history that is replayed and rebuilt is that of this load.
-    let requests = &Requests::against_a_new_host(effort.invoices);
+    let server = Server::demo();
+    let requests = &Requests::against(&server.admin(), effort.invoices);
     for (component, changes) in releases() {
-        let _ = requests.server.publish(changed(component, &changes)).done();
+        let _ = server.publish(changed(component, &changes)).done();
     }
     let api = requests.admin();
     let warm = requests.of(Work::ReadsAndWrites, CONNECTIONS, SLICE).run();

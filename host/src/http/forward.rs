@@ -1,0 +1,116 @@
+//! Requests that only a tenant's home can answer, sent on to it: changes of what the tenant runs, and where they stand.
+//!
+//! The host that is asked checks the credential, and so does the home; the answer passes through as it comes, streams of
+//! events too. A request is sent on once: a home that has moved meanwhile says so, and the client asks again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use axum::http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use millwork_registry::id::TenantId;
+
+use super::App;
+use super::problem::Problem;
+use crate::error::Error;
+use crate::host::Residence;
+
+/// Says that a request was sent on already.
+const FORWARDED: HeaderName = HeaderName::from_static("millwork-forwarded");
+/// How long a connection to another host may take.
+const CONNECT_WITHIN: Duration = Duration::from_secs(2);
+/// Headers of one connection (RFC 9110, section 7.6.1), which are not passed on.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HOST,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// Asks other hosts.
+pub(super) struct Forwarder(Client<HttpConnector, Body>);
+
+impl Default for Forwarder {
+    fn default() -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_WITHIN));
+        connector.set_nodelay(true);
+        Self(Client::builder(TokioExecutor::new()).build(connector))
+    }
+}
+
+/// The middleware of routes that only a tenant's home answers.
+pub(super) async fn to_home(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let Some(tenant) = whose(&app, &request) else {
+        // Whoever this is, they are refused here.
+        return next.run(request).await;
+    };
+    match app.host.residence(&tenant) {
+        Residence::Here => next.run(request).await,
+        Residence::At(address) if !request.headers().contains_key(FORWARDED) => {
+            match app.forwarder.send(&address, request).await {
+                Ok(response) => response,
+                Err(error) => {
+                    tracing::warn!(%tenant, address, %error, "a tenant's home is not reached");
+                    moving(&tenant).into_response()
+                }
+            }
+        }
+        _ => moving(&tenant).into_response(),
+    }
+}
+
+fn moving(tenant: &TenantId) -> Problem {
+    let told = format!("tenant {tenant} is moving to another host: ask again");
+    Error::Unavailable(told).into()
+}
+
+/// The tenant that a request is about, if its sender is known and the tenant is served here.
+fn whose(app: &App, request: &Request) -> Option<TenantId> {
+    let principal = app.principal(request.headers()).ok()?;
+    let below = request.uri().path().strip_prefix("/admin/v1/tenants/");
+    let tenant = match below {
+        Some(below) => TenantId::new(below.split('/').next()?).ok()?,
+        None => principal.tenant.clone()?,
+    };
+    app.host.tenant(&tenant).is_ok().then_some(tenant)
+}
+
+impl Forwarder {
+    async fn send(&self, address: &str, request: Request) -> Result<Response, String> {
+        let (mut parts, body) = request.into_parts();
+        parts.uri = at(address, parts.uri.path_and_query()).ok_or("the address is no URL")?;
+        drop_hop_by_hop(&mut parts.headers);
+        parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        let sent = self.0.request(Request::from_parts(parts, body)).await;
+        let mut response = sent.map_err(|error| error.to_string())?;
+        drop_hop_by_hop(response.headers_mut());
+        Ok(response.map(Body::new))
+    }
+}
+
+fn at(address: &str, path: Option<&PathAndQuery>) -> Option<Uri> {
+    let authority = address.strip_prefix("http://")?.trim_end_matches('/');
+    let mut parts = UriParts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority.parse::<Authority>().ok()?);
+    parts.path_and_query = Some(path?.clone());
+    Uri::from_parts(parts).ok()
+}
+
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}

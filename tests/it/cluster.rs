@@ -1,0 +1,406 @@
+//! Three hosts over one set of servers, which all serve one tenant.
+
+use std::collections::BTreeSet;
+use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+
+use millwork_tests::artifacts;
+use millwork_tests::client::{Client, Reply};
+use millwork_tests::cluster::{HOSTS, Hosts};
+use millwork_tests::poll::{self, WITHIN_LONG};
+use millwork_tests::production;
+use millwork_tests::server::Setup;
+use millwork_tests::servers::door::Door;
+use millwork_tests::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS};
+use serde_json::json;
+
+use crate::books::{self, all};
+use crate::crash::{Asked, Worker, check_books};
+
+const INVOICING: &str = "/admin/v1/tenants/demo/modules/invoicing";
+/// Only the next release of invoicing has it.
+const STATUSES: &str = "/api/v1/reports/statuses";
+
+#[test]
+fn commands_are_taken_by_any_host() {
+    let Some(hosts) = Hosts::start() else { return };
+    let client = books::client(&hosts.api(0), "ACME");
+    let finalized: Vec<_> = thread::scope(|scope| {
+        let works: Vec<_> = (0..24)
+            .map(|index| {
+                let (hosts, client) = (&hosts, &client);
+                scope.spawn(move || {
+                    // Each step of an invoice on another host.
+                    let id = books::draft(&hosts.api(index), client, "10.00");
+                    books::finalize(&hosts.api(index + 1), &id).done()
+                })
+            })
+            .collect();
+        works.into_iter().map(|work| work.join().unwrap()).collect()
+    });
+    let numbers: BTreeSet<String> = finalized.iter().map(books::number).collect();
+    let expected: BTreeSet<String> = (1..=finalized.len()).map(books::invoice_number).collect();
+    assert_eq!(numbers, expected, "no gap, and none twice");
+    for host in 0..HOSTS {
+        let api = hosts.api(host);
+        for done in &finalized {
+            let seen = books::seen(&api, "/api/v1/invoices", done);
+            assert_eq!(seen["invoiceNumber"], books::number(done).as_str());
+        }
+        assert_eq!(all(&api, "/api/v1/invoices").len(), finalized.len());
+    }
+    let refused = books::finalize(&hosts.api(2), finalized[0]["id"].as_str().unwrap());
+    assert_eq!(refused.status, 409, "{}", refused.text());
+}
+
+#[test]
+fn what_one_host_is_told_binds_all() {
+    let Some(hosts) = Hosts::start() else { return };
+    let home = hosts.home(0);
+    let operator = |host: usize| hosts.hosts[host].somebody(None, &["operator"]);
+    assert_eq!(
+        (0..HOSTS).map(|host| hosts.home(host)).collect::<Vec<_>>(),
+        vec![home; HOSTS],
+        "all know the same home"
+    );
+    // A tenant made on one host is served by all.
+    let _ = operator(1)
+        .post("/admin/v1/tenants", &json!({ "id": "second" }))
+        .done();
+    let again = operator(2).post("/admin/v1/tenants", &json!({ "id": "second" }));
+    assert_eq!(again.status, 409, "{}", again.text());
+    for host in 0..HOSTS {
+        let api = hosts.hosts[host].somebody(Some("second"), &["admin"]);
+        poll::until("the tenant is served", || {
+            (api.get("/api/v1/openapi.json").status == 200).then_some(())
+        });
+        let enabled = operator(host).put("/admin/v1/tenants/second/modules/client", &json!({}));
+        assert_eq!(enabled.status, 200, "{}", enabled.text());
+        assert_eq!(enabled.json()["to"], "1.0.0");
+    }
+    // Whoever publishes, all take it.
+    let _ = hosts.hosts[2].publish(next_release()).done();
+    for host in 0..HOSTS {
+        let shown = operator(host).get("/admin/v1/registry/releases/invoicing/1.1.0");
+        assert_eq!(shown.status, 200, "{}", shown.text());
+    }
+}
+
+fn next_release() -> Vec<u8> {
+    artifacts::test_component("invoicing-1.1.0").expect("a Rust guest is always built")
+}
+
+/// Rounds of a load and whether it is over.
+#[derive(Default)]
+struct Rounds {
+    done: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Rounds {
+    /// Waits until so many more were done.
+    fn more(&self, count: usize) {
+        let start = self.done.load(Ordering::Acquire);
+        poll::within(WITHIN_LONG, "the load goes on", || {
+            (self.done.load(Ordering::Acquire) >= start + count).then_some(())
+        });
+    }
+
+    /// Does rounds at whatever host is given for each until it is over; gives what failed.
+    fn work(&self, client: &str, mut api: impl FnMut() -> Client) -> Vec<String> {
+        let mut failed = Vec::new();
+        while !self.over.load(Ordering::Acquire) {
+            let replies = one_round(&api(), client);
+            let refused = replies.iter().filter(|reply| reply.status >= 300);
+            failed.extend(refused.map(Reply::text));
+            self.done.fetch_add(1, Ordering::AcqRel);
+        }
+        failed
+    }
+
+    /// Runs `change` while these many work; gives how many rounds were done, of which none failed.
+    fn around(
+        &self,
+        client: &str,
+        workers: usize,
+        api: impl Fn(usize) -> Client + Sync,
+        change: impl FnOnce() + Send,
+    ) -> usize {
+        let failed: Vec<String> = thread::scope(|scope| {
+            let api = &api;
+            let works: Vec<_> = (0..workers)
+                .map(|index| {
+                    let mut turn = index;
+                    scope.spawn(move || {
+                        self.work(client, || {
+                            turn += 1;
+                            api(turn)
+                        })
+                    })
+                })
+                .collect();
+            // Whatever happens here, the load must end, or nothing would.
+            let changed = scope.spawn(change).join();
+            self.over.store(true, Ordering::Release);
+            let failed = works.into_iter().flat_map(|work| work.join().unwrap()).collect();
+            changed.unwrap();
+            failed
+        });
+        assert_eq!(failed, Vec::<String>::new());
+        self.done.load(Ordering::Acquire)
+    }
+}
+
+/// All that was finalised is there, in numbers without a gap, once more after one more.
+fn check_numbers(hosts: &Hosts, client: &str, made: usize) {
+    let last = books::draft(&hosts.api(1), client, "1.00");
+    let last = books::finalize(&hosts.api(2), &last).done();
+    assert_eq!(books::number(&last), books::invoice_number(made + 1));
+    let api = hosts.api(0);
+    books::seen(&api, "/api/v1/invoices", &last);
+    assert_eq!(all(&api, "/api/v1/invoices?status=finalized").len(), made + 1);
+}
+
+#[test]
+fn a_swap_flips_all_hosts_and_no_request_fails() {
+    let Some(hosts) = Hosts::start() else { return };
+    let client = books::client(&hosts.api(0), "ACME");
+    let home = hosts.home(0);
+    let _ = hosts.hosts[home].publish(next_release()).done();
+    let rounds = Rounds::default();
+    let until_all_answer = |status: u16| {
+        for host in 0..HOSTS {
+            poll::until("the host has flipped", || {
+                (hosts.api(host).get(STATUSES).status == status).then_some(())
+            });
+        }
+    };
+    let made = rounds.around(
+        &client,
+        2 * HOSTS,
+        |turn| hosts.api(turn),
+        || {
+            rounds.more(2 * HOSTS);
+            // Asked for at hosts that are not the home.
+            let swap = hosts.api(home + 1).put(INVOICING, &json!({ "version": "1.1.0" }));
+            let swap = swap.done();
+            assert_eq!((&swap["from"], &swap["to"]), (&json!("1.0.0"), &json!("1.1.0")));
+            until_all_answer(200);
+            rounds.more(2 * HOSTS);
+            let back = hosts
+                .api(home + 2)
+                .post(&format!("{INVOICING}/rollback"), &json!({}));
+            assert_eq!(back.status, 200, "{}", back.text());
+            until_all_answer(404);
+            rounds.more(2 * HOSTS);
+        },
+    );
+    check_numbers(&hosts, &client, made);
+}
+
+/// Creates an invoice and finalises it; the answers of all requests.
+fn one_round(api: &Client, client: &str) -> Vec<Reply> {
+    let created = api.post("/api/v1/invoices", &json!({ "clientId": client }));
+    let Some(id) = created.json()["id"].as_str().map(str::to_owned) else {
+        return vec![created];
+    };
+    vec![
+        created,
+        books::add_line(api, &id, "10.00"),
+        books::finalize(api, &id),
+        api.get("/api/v1/invoices?limit=3"),
+    ]
+}
+
+#[test]
+fn a_host_that_is_killed_loses_nothing_and_others_work_on() {
+    let Some(mut hosts) = Hosts::start() else { return };
+    let mut workers: Vec<Worker> = (0..HOSTS)
+        .map(|index| Worker::new(&hosts.api(index), index))
+        .collect();
+    let home = hosts.home(0);
+    // The home first, and then one that is not.
+    for killed in [home, (home + 1) % HOSTS] {
+        let answers = AtomicUsize::new(0);
+        let apis: Vec<Client> = (0..HOSTS).map(|host| hosts.api(host)).collect();
+        let alive: Vec<AtomicBool> = (0..HOSTS).map(|_| AtomicBool::new(true)).collect();
+        let over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            for (index, worker) in workers.iter_mut().enumerate() {
+                let (apis, alive, answers, over) = (&apis, &alive, &answers, &over);
+                scope.spawn(move || {
+                    let mut host = index;
+                    while !over.load(Ordering::Acquire) {
+                        match worker.ask(&apis[host]) {
+                            Asked::Acknowledged => drop(answers.fetch_add(1, Ordering::AcqRel)),
+                            Asked::PutOff => {}
+                            Asked::Gone => {
+                                alive[host].store(false, Ordering::Release);
+                                host = (host + 1) % HOSTS;
+                            }
+                        }
+                    }
+                });
+            }
+            let goes_on = |count: usize| {
+                let start = answers.load(Ordering::Acquire);
+                poll::within(WITHIN_LONG, "answers", || {
+                    (answers.load(Ordering::Acquire) >= start + count).then_some(())
+                });
+            };
+            goes_on(20);
+            hosts.hosts[killed].kill();
+            goes_on(20);
+            over.store(true, Ordering::Release);
+        });
+        assert!(!alive[killed].load(Ordering::Acquire), "somebody has noticed");
+        hosts.hosts[killed].run_bare();
+        hosts.until_served(killed);
+    }
+    let api = hosts.api(1);
+    for worker in &mut workers {
+        worker.finish(&api);
+        let api = hosts.api(2);
+        worker
+            .acknowledged
+            .iter()
+            .for_each(|request| request.check_is_there(&api));
+    }
+    check_books(&api, &workers);
+}
+
+#[test]
+fn hosts_are_restarted_one_after_another_and_no_request_fails() {
+    let Some(mut hosts) = Hosts::start() else { return };
+    let client = books::client(&hosts.api(0), "ACME");
+    // As behind a load balancer: a host is taken out, stopped, started, and put back when it is ready.
+    let apis: Vec<RwLock<Option<Client>>> = (0..HOSTS)
+        .map(|host| RwLock::new(Some(hosts.api(host))))
+        .collect();
+    let pick = |turn: usize| {
+        let mut all = (0..HOSTS).map(|more| &apis[(turn + more) % HOSTS]);
+        all.find_map(|api| api.read().unwrap().clone())
+            .expect("two are always in")
+    };
+    let rounds = Rounds::default();
+    let made = rounds.around(&client, 4, pick, || {
+        for host in 0..HOSTS {
+            rounds.more(4);
+            *apis[host].write().unwrap() = None;
+            // Rounds that have begun there come to their end.
+            rounds.more(8);
+            assert!(hosts.hosts[host].stop().success());
+            hosts.hosts[host].run_bare();
+            hosts.until_served(host);
+            *apis[host].write().unwrap() = Some(hosts.api(host));
+        }
+        rounds.more(4);
+    });
+    check_numbers(&hosts, &client, made);
+}
+
+#[test]
+fn what_must_run_once_runs_once() {
+    let Some(mut hosts) = Hosts::start() else { return };
+    let wasm = artifacts::test_component("messenger").expect("a Rust guest is always built");
+    let _ = hosts.hosts[1].publish(wasm).done();
+    let enabled = hosts
+        .api(2)
+        .put("/admin/v1/tenants/demo/modules/messenger", &json!({}));
+    assert_eq!(enabled.status, 200, "{}", enabled.text());
+    check_once(&hosts, "BEFORE", [0, 1, 2]);
+    let home = hosts.home(0);
+    let others = [(home + 1) % HOSTS, (home + 2) % HOSTS];
+    hosts.hosts[home].kill();
+    check_once(&hosts, "AFTER", [others[0], others[1], others[0]]);
+    assert!(
+        others.contains(&hosts.home(others[0])),
+        "another host is the home"
+    );
+}
+
+/// Clients made on these hosts, each of which a subscription executes, or sends, one command about.
+fn check_once(hosts: &Hosts, codes: &str, at: [usize; 3]) {
+    let made: Vec<String> = (0..12)
+        .map(|index| {
+            let name = if index % 2 == 0 { "Execute" } else { "Send" };
+            let body = json!({ "code": format!("{codes}-{index}"), "name": name });
+            let api = hosts.api(at[index % 3]);
+            // A host that has died may hold up its tenant's writes for a while, which is said.
+            let created = poll::within(WITHIN_LONG, "a client", || {
+                let reply = api
+                    .ask("POST", "/api/v1/clients")
+                    .key(&format!("{codes}-{index}"))
+                    .json(&body)
+                    .send();
+                (reply.status != 503).then(|| reply.done())
+            });
+            created["id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let api = hosts.api(at[1]);
+    for (index, id) in made.iter().enumerate() {
+        let path = format!("/api/v1/clients/{id}");
+        let told = if index % 2 == 0 { "executed" } else { "sent" };
+        poll::within(WITHIN_LONG, told, || {
+            let reply = api.get(&path);
+            (reply.status == 200 && reply.json()["tags"] == json!([told])).then_some(())
+        });
+    }
+    for id in &made {
+        let client = api.get(&format!("/api/v1/clients/{id}")).done();
+        assert_eq!(client["version"], 2, "one command, and once: {client}");
+    }
+}
+
+#[test]
+fn a_host_that_is_cut_off_says_so_and_comes_back() {
+    let (Some(mongodb), Some(redis)) = (MONGODB.shared(), REDIS.shared()) else {
+        return;
+    };
+    let (Some(elasticsearch), Some(nats)) = (ELASTICSEARCH.shared(), NATS.shared()) else {
+        return;
+    };
+    let setup = production::over(mongodb.url(), redis.url(), elasticsearch.url(), nats.url());
+    let doors = [mongodb, redis, nats].map(|server| Door::to(server.url()));
+    let mut settings = setup.settings.clone();
+    for (server, door) in [mongodb, redis, nats].iter().zip(&doors) {
+        settings = settings.replace(server.url(), door.url());
+    }
+    let behind_doors = Setup {
+        settings,
+        ..setup.clone()
+    };
+    // The first host is the tenant's home, and the one that is cut off.
+    let hosts = Hosts::of([behind_doors, setup.clone(), setup]);
+    assert_eq!(hosts.home(1), 0);
+    let client = books::client(&hosts.api(0), "ACME");
+    let before = books::draft(&hosts.api(0), &client, "1.00");
+
+    doors.iter().for_each(Door::shut);
+    poll::within(WITHIN_LONG, "another home", || (hosts.home(1) != 0).then_some(()));
+    let lost = hosts
+        .api(0)
+        .post("/api/v1/invoices", &json!({ "clientId": client }));
+    assert_eq!(lost.status, 503, "{}", lost.text());
+    let done = poll::within(WITHIN_LONG, "the others work on", || {
+        let reply = books::finalize(&hosts.api(1), &before);
+        (reply.status != 503).then(|| reply.done())
+    });
+    books::seen(&hosts.api(2), "/api/v1/invoices", &done);
+
+    doors.iter().for_each(Door::open);
+    let made = poll::within(WITHIN_LONG, "the host is back", || {
+        let reply = hosts
+            .api(0)
+            .post("/api/v1/invoices", &json!({ "clientId": client }));
+        (reply.status == 201).then(|| reply.done())
+    });
+    let seen = poll::within(WITHIN_LONG, "its reads too", || {
+        let path = format!("/api/v1/invoices/{before}?after={}", made["position"].as_str()?);
+        let reply = hosts.api(0).get(&path);
+        (reply.status == 200).then(|| reply.json())
+    });
+    assert_eq!(seen["status"], "finalized", "what the others did meanwhile");
+}

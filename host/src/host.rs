@@ -20,6 +20,7 @@ use millwork_registry::catalog::Catalog;
 use millwork_registry::generation::{self, Generations, TenantRecord};
 use millwork_registry::id::TenantId;
 use millwork_registry::release::Release;
+use millwork_registry::store::{FileArtifacts, Files, Store};
 use millwork_registry::swap::Swaps;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -120,6 +121,8 @@ impl Host {
             config.engine.clone(),
         );
         let replayer = Replayer::new(Arc::clone(&store), config.replay.clone());
+        let records: Arc<dyn Store> = Arc::new(Files::open(&config.data)?);
+        let artifacts = Arc::new(FileArtifacts::open(&config.data.join("registry/artifacts"))?);
         Ok(Self {
             dispatcher: Dispatcher::new(store, config.dispatch.clone()),
             engine,
@@ -127,9 +130,9 @@ impl Host {
             embedded,
             backends: tokio::sync::Mutex::default(),
             waiting: RwLock::default(),
-            catalog: Catalog::open(&config.data.join("registry"))?,
-            generations: Generations::open(&config.data.join("tenants"))?,
-            swaps: Swaps::new(&config.data.join("tenants")),
+            catalog: Catalog::new(Arc::clone(&records), artifacts),
+            generations: Generations::new(Arc::clone(&records)),
+            swaps: Swaps::new(records),
             lives: RwLock::default(),
             projector: Arc::new(projector),
             bus,

@@ -141,13 +141,7 @@ impl Backends {
         profile: &Profile,
         mongodb: &profile::Mongodb,
     ) -> Result<(), String> {
-        let url = mongodb.url.read(&format!("profiles.{name}.mongodb.url"));
-        let settings = MongoSettings {
-            url: url.map_err(told)?,
-            database: mongodb.database.clone(),
-            connections_max: mongodb.connections_max,
-            operation_ms: milliseconds(mongodb.timeout),
-        };
+        let settings = MongoSettings::of(name, mongodb).map_err(told)?;
         if profile.events == profile::Events::Mongodb {
             let limits = MongoEventsLimits {
                 queue_max: config.events.queue_max,

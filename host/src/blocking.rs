@@ -17,6 +17,13 @@ pub fn run<T>(work: impl FnOnce() -> T) -> T {
     }
 }
 
+/// Waits for async work of a runtime of several threads, on any thread: one of its own, or one that knows no runtime.
+///
+/// On a thread of a current-thread runtime it panics, since nothing there could go on meanwhile.
+pub fn wait<T>(runtime: &Handle, work: impl Future<Output = T>) -> T {
+    run(|| runtime.block_on(work))
+}
+
 /// Runs async work that blocks now and then on a thread of its own, to its end even when the caller goes away.
 ///
 /// Nothing when the work panicked or the runtime is shutting down.

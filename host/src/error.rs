@@ -212,12 +212,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether a server was not reached, so that the same may go well later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_) | Self::Registry(Refusal::Unavailable(_))
+        )
+    }
+
     /// What people of a tenant may be told: without paths on the host's disks, which the log has.
     #[must_use]
     pub fn told(&self) -> String {
         match self {
-            Self::Registry(Refusal::Damaged { .. }) => "a file of the registry is damaged".to_owned(),
-            Self::Registry(Refusal::Io { .. }) | Self::Unavailable(_) => {
+            Self::Registry(Refusal::Damaged { .. }) => "a record of the registry is damaged".to_owned(),
+            Self::Registry(Refusal::Io { .. } | Refusal::Unavailable(_)) | Self::Unavailable(_) => {
                 "something that the host needs does not answer".to_owned()
             }
             other => other.to_string(),

@@ -43,6 +43,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::event_store::EventStore;
 use crate::project::{Projector, StepError};
+use crate::registry_store::RegistryStore;
 use crate::replay::Replayer;
 use crate::tenant::{Module, Tenant};
 
@@ -65,6 +66,8 @@ pub struct Host {
     embedded: Backends,
     /// Those that were opened, by profile. tokio's lock, since opening waits for servers, and is done once.
     backends: tokio::sync::Mutex<HashMap<String, Backends>>,
+    /// Whether the registry's servers were not reached yet, so that it is not known which tenants there are.
+    unread: AtomicBool,
     /// Tenants that wait for the servers of their profile, and which. std's lock: held for a look-up only.
     waiting: RwLock<BTreeMap<TenantId, String>>,
     catalog: Catalog,
@@ -96,17 +99,14 @@ impl Host {
     /// Opens the data folder and all tenants in it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when the folder cannot be used. A tenant that does not start takes no other down: it is
-    /// logged, and asking for it says why.
+    /// [`Error::Unavailable`] when the folder cannot be used, [`Error::Registry`] when what it says cannot. A tenant that
+    /// does not start takes no other down: it is logged, and asking for it says why. Where a cluster's registry is not
+    /// reached, the tenants start when it is.
     pub async fn open(config: Config) -> Result<Arc<Self>, Error> {
         let cluster = Cluster::join(&config).await;
         let opened = blocking::run(|| Self::parts(config, cluster.clone()))?;
         let host = Arc::new(opened);
-        for record in host.tenants()? {
-            if host.config.serves(&record.id) {
-                host.start_or_retry(record).await;
-            }
-        }
+        host.start_all_or_wait().await?;
         host.spawn(health::watch(Arc::clone(&host))).await;
         if let Some(cluster) = cluster {
             host.spawn(Arc::clone(&host).hear_of_others(cluster)).await;
@@ -133,16 +133,18 @@ impl Host {
             config.engine.clone(),
         );
         let replayer = Replayer::new(Arc::clone(&store), config.replay.clone());
+        let RegistryStore { records, artifacts } = RegistryStore::open(&config)?;
         Ok(Self {
             dispatcher: Dispatcher::new(store, config.dispatch.clone()),
             engine,
             events,
             embedded,
             backends: tokio::sync::Mutex::default(),
+            unread: AtomicBool::new(false),
             waiting: RwLock::default(),
-            catalog: Catalog::open(&config.data.join("registry"))?,
-            generations: Generations::open(&config.data.join("tenants"))?,
-            swaps: Swaps::new(&config.data.join("tenants")),
+            catalog: Catalog::new(Arc::clone(&records), artifacts),
+            generations: Generations::new(Arc::clone(&records)),
+            swaps: Swaps::new(records),
             lives: RwLock::default(),
             cluster,
             homes: RwLock::default(),
@@ -178,11 +180,14 @@ impl Host {
         self.ready.load(Ordering::Acquire) && self.unreached().is_empty()
     }
 
-    /// Profiles of tenants of this host whose servers were not reached since it started.
+    /// Profiles of tenants of this host, and that of its cluster, whose servers were not reached since it started.
     #[must_use]
     pub fn unreached(&self) -> BTreeSet<String> {
         let waiting = self.waiting.read().unwrap_or_else(PoisonError::into_inner);
-        waiting.values().cloned().collect()
+        let unread = self.unread.load(Ordering::Acquire);
+        let registry = self.config.cluster.iter().filter(|_| unread);
+        let registry = registry.map(|cluster| &cluster.profile);
+        waiting.values().chain(registry).cloned().collect()
     }
 
     /// Says that set-up is done.
@@ -231,7 +236,7 @@ impl Host {
     ///
     /// # Errors
     /// [`Error::Exists`] when there is one with this id; [`Error::NotFound`] when there is no such profile;
-    /// [`Error::Malformed`] for a tenant that this host does not serve.
+    /// [`Error::Malformed`] for a tenant that this host does not serve, or whose data other hosts of a cluster could not read.
     pub async fn create_tenant(
         self: &Arc<Self>,
         id: TenantId,
@@ -249,6 +254,7 @@ impl Host {
             return Err(Error::Malformed(format!("this host does not serve tenant {id}")));
         }
         let profile = profile.unwrap_or_else(|| self.config.profile.clone());
+        self.check_shared(&profile)?;
         // Before anything is written: a tenant whose data has no place is no use.
         self.backends_of(&profile).await?;
         let record = TenantRecord {
@@ -259,6 +265,18 @@ impl Host {
         };
         self.generations.create_tenant(&record)?;
         self.start_tenant(record).await
+    }
+
+    /// Whether any host of a cluster can serve a tenant of this profile.
+    fn check_shared(&self, name: &str) -> Result<(), Error> {
+        let found = self.config.find_profile(name);
+        match found.filter(|_| self.config.cluster.is_some()) {
+            Some(profile) if !profile.is_shared() => Err(Error::Malformed(format!(
+                "profile {name} keeps data on one host, which the others of the cluster cannot read; choose one that has \
+                 everything on servers"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// Delivers messages, and keeps those that could not be delivered.

@@ -69,13 +69,13 @@ pub struct App {
 }
 
 impl App {
-    /// The host behind HTTP, with its key from the data folder.
+    /// The host behind HTTP, with its key from the data folder, or the cluster's.
     ///
     /// # Errors
-    /// When the key cannot be read or made.
+    /// When the key cannot be read, made or written.
     pub fn new(host: Arc<Host>, metrics: PrometheusHandle) -> io::Result<Arc<Self>> {
         let config = host.config();
-        let door = Door::new(Keys::open(&config.data)?, config.http.tokens_cached);
+        let door = Door::new(Keys::of(config)?, config.http.tokens_cached);
         let limiter = Limiter::new(&config.http);
         Ok(Arc::new(Self {
             host,

@@ -22,6 +22,7 @@ pub mod mongodb;
 pub mod redis_link;
 pub mod bindings;
 pub mod artifact;
+pub mod registry_store;
 pub mod event_store;
 pub mod capability;
 pub mod backends;

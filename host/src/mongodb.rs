@@ -11,6 +11,9 @@ use mongodb::error::{Error, ErrorKind, TRANSIENT_TRANSACTION_ERROR, WriteFailure
 use mongodb::options::{Acknowledgment, ClientOptions, ReadConcern, WriteConcern};
 use mongodb::{Client, Collection, Database};
 
+use crate::config::file::ConfigError;
+use crate::config::profile;
+
 /// Another transaction has changed what this one wanted to change.
 const WRITE_CONFLICT: i32 = 112;
 /// A unique index has the key already.
@@ -34,6 +37,22 @@ pub struct MongoSettings {
     pub connections_max: u32,
     /// How long one operation may take, reaching a server included. In milliseconds.
     pub operation_ms: u64,
+}
+
+impl MongoSettings {
+    /// What a profile says.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] when the connection string cannot be read.
+    pub fn of(profile: &str, mongodb: &profile::Mongodb) -> Result<Self, ConfigError> {
+        let operation_ms = u64::try_from(mongodb.timeout.as_millis());
+        Ok(Self {
+            url: mongodb.url.read(&format!("profiles.{profile}.mongodb.url"))?,
+            database: mongodb.database.clone(),
+            connections_max: mongodb.connections_max,
+            operation_ms: operation_ms.unwrap_or(u64::MAX),
+        })
+    }
 }
 
 /// Why an operation was not done, or is not known to be.

@@ -1,39 +1,50 @@
-//! The releases that were published: `artifacts/sha256-<hex>.wasm` and `releases/<name>/<version>.json`.
+//! The releases that were published: an artifact by its digest, and the record `registry/releases/<name>/<version>.json`.
 //!
 //! Artifacts are written before the record that names them, so a crash in between leaves an artifact that nobody knows
-//! and the next publish finds again. A release never changes: neither by a publish nor, unnoticed, on the disk. Whoever
-//! takes one out to run it gets it only if its signature holds and its publisher's key is still trusted.
+//! and the next publish finds again. A name is its publisher's from the first publish on, as `owner.json` beside the
+//! records says. A release never changes: neither by a publish nor, unnoticed, where it is kept. Whoever takes one out to
+//! run it gets it only if its signature holds and its publisher's key is still trusted.
 
 mod compatible;
 mod offers;
 mod yank;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use semver::Version;
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::files;
 use crate::id::{Digest, check_name};
 use crate::manifest::MANIFEST_BYTES_MAX;
-use crate::release::{self, Interfaces, RELEASE_BYTES_MAX, Release, Summary};
+use crate::release::{self, Interfaces, Release, Summary};
+use crate::store::{Artifacts, Store, artifact_name, check_size, damaged, json, parse, read_json};
 use crate::trust::Trust;
 
 pub use self::yank::Yank;
 
+/// The folder of all records of releases.
+const RELEASES: &str = "registry/releases";
 /// Largest record of a release, in bytes. It repeats parts of the manifest, as JSON.
 const RECORD_BYTES_MAX: usize = 2 * MANIFEST_BYTES_MAX;
+/// Largest record of an owner, in bytes.
+const OWNER_BYTES_MAX: usize = 4 << 10;
 
-/// Releases on files. Its functions block; several at once do not disturb each other.
+/// All releases. Its functions block; several at once do not disturb each other, also on several hosts.
 #[derive(Debug)]
 pub struct Catalog {
-    artifacts: PathBuf,
-    releases: PathBuf,
+    store: Arc<dyn Store>,
+    artifacts: Arc<dyn Artifacts>,
     trust: Trust,
     offered: offers::Known,
-    /// Held while a record is made, so that of two publishers who take a new name at once one is first.
-    publishing: Mutex<()>,
+}
+
+/// Whose a name is: there from the first publish on, so that of two publishers who take a name at once one is first.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Owner {
+    publisher: String,
 }
 
 /// A release as a list shows it.
@@ -59,26 +70,15 @@ pub struct Shown {
 }
 
 impl Catalog {
-    /// Opens the folder, made when it is not there. One process at a time.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        let catalog = Self {
-            artifacts: folder.join("artifacts"),
-            releases: folder.join("releases"),
-            trust: Trust::open(folder)?,
+    /// The releases of a store. Nothing is read yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, artifacts: Arc<dyn Artifacts>) -> Self {
+        Self {
+            trust: Trust::new(Arc::clone(&store)),
+            store,
+            artifacts,
             offered: offers::Known::default(),
-            publishing: Mutex::default(),
-        };
-        files::open_folder(&catalog.artifacts)?;
-        files::open_folder(&catalog.releases)?;
-        for name in files::names(&catalog.releases)? {
-            if check_name("component", &name).is_ok() {
-                files::open_folder(&catalog.releases.join(name))?;
-            }
         }
-        Ok(catalog)
     }
 
     /// Whose releases are taken.
@@ -91,21 +91,11 @@ impl Catalog {
     /// one that was published before. To be asked before any of its code runs.
     ///
     /// # Errors
-    /// Those of [`Trust::check`], [`Error::NameTaken`], [`Error::ReleaseExists`], [`Error::Io`].
+    /// Those of [`Trust::check`], [`Error::NameTaken`], [`Error::ReleaseExists`]; those of [`Store`].
     pub fn admit(&self, release: &Release) -> Result<(), Error> {
         self.trust.check(release)?;
-        if let Some(first) = self.versions(&release.name)?.first()
-            && first.publisher != release.publisher
-        {
-            return Err(Error::NameTaken {
-                name: release.name.clone(),
-                owner: first.publisher.clone(),
-            });
-        }
-        if self.record_path(&release.name, &release.version).exists() {
-            self.published_before(release)?;
-        }
-        Ok(())
+        self.check_owner(release)?;
+        self.published_before(release).map(|_| ())
     }
 
     /// Keeps a release, given as [`Release::read`] read it from these bytes. Publishing the same bytes again gives the
@@ -121,26 +111,19 @@ impl Catalog {
             release.digest == Digest::of(component),
             "the release was read from these bytes"
         );
-        let _one_at_a_time = self.publishing.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before anything is written, so that refused components do not fill the disk.
+        // Before anything is written, so that refused components do not fill the store.
         self.admit(release)?;
-        let path = self.record_path(&release.name, &release.version);
-        let record = files::json(&release.summary(), &path)?;
-        if record.len() > RECORD_BYTES_MAX {
-            return Err(Error::TooLarge {
-                what: "record of the release",
-                bytes: record.len(),
-                bytes_max: RECORD_BYTES_MAX,
-            });
-        }
-        files::replace(&self.artifact_path(&release.digest), component)?;
-        files::make_folder(&self.releases.join(&release.name))?;
-        if files::create(&path, &record)? {
+        let name = record_name(&release.name, &release.version);
+        let record = json(&release.summary(), &name)?;
+        check_size("record of the release", &record, RECORD_BYTES_MAX)?;
+        self.take_name(release)?;
+        self.artifacts.put(&release.digest, component)?;
+        if self.store.create(&name, &record)? {
             return Ok(release.clone());
         }
-        let published_at_ms = self.published_before(release)?;
+        let before = self.published_before(release)?;
         Ok(Release {
-            published_at_ms,
+            published_at_ms: before.unwrap_or(release.published_at_ms),
             ..release.clone()
         })
     }
@@ -148,13 +131,11 @@ impl Catalog {
     /// Every release, by name and then by version.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::Damaged`]; those of [`Store`].
     pub fn list(&self) -> Result<Vec<Listed>, Error> {
         let mut all = Vec::new();
-        for name in files::names(&self.releases)? {
-            for summary in self.versions(&name)? {
-                all.push(self.listed(summary)?);
-            }
+        for name in self.store.names(RELEASES)? {
+            all.extend(self.published(&name)?);
         }
         Ok(all)
     }
@@ -162,21 +143,19 @@ impl Catalog {
     /// Every release of a component, by version.
     ///
     /// # Errors
-    /// [`Error::NoRelease`] when there is none; [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::NoRelease`] when there is none; [`Error::Damaged`]; those of [`Store`].
     pub fn of_name(&self, name: &str) -> Result<Vec<Listed>, Error> {
-        // What is not a name could lead out of the folder.
-        check_name("component", name).map_err(|_| no_release(name, "in any version"))?;
-        let versions = self.versions(name)?;
+        let versions = self.published(name)?;
         if versions.is_empty() {
             return Err(no_release(name, "in any version"));
         }
-        versions.into_iter().map(|summary| self.listed(summary)).collect()
+        Ok(versions)
     }
 
     /// A release to look at: also one that would not load. Reads its artifact.
     ///
     /// # Errors
-    /// [`Error::NoRelease`], [`Error::Damaged`], [`Error::SignatureInvalid`], [`Error::Io`].
+    /// [`Error::NoRelease`], [`Error::Damaged`], [`Error::SignatureInvalid`]; those of [`Store`].
     pub fn show(&self, name: &str, version: &Version) -> Result<Shown, Error> {
         let (release, bytes) = self.read(name, version)?;
         Ok(Shown {
@@ -190,7 +169,7 @@ impl Catalog {
     /// One release that may run here. Reads its artifact.
     ///
     /// # Errors
-    /// [`Error::NoRelease`], [`Error::Damaged`], [`Error::SignatureInvalid`], [`Error::Io`]; those of [`Trust::check`].
+    /// [`Error::NoRelease`], [`Error::Damaged`], [`Error::SignatureInvalid`]; those of [`Trust::check`] and [`Store`].
     pub fn get(&self, name: &str, version: &Version) -> Result<Release, Error> {
         let (release, _) = self.read(name, version)?;
         self.trust.check(&release)?;
@@ -222,7 +201,7 @@ impl Catalog {
         let (release, bytes) = self.read(name, version)?;
         if release.digest != *digest {
             let detail = format!("it says {}, but {digest} was installed", release.digest);
-            return Err(files::damaged(&self.record_path(name, version), detail));
+            return Err(damaged(record_name(name, version), detail));
         }
         self.trust.check(&release)?;
         Ok((release, bytes))
@@ -234,12 +213,12 @@ impl Catalog {
     /// # Errors
     /// [`Error::NoRelease`]; [`Error::Yanked`] when all are; those of [`Catalog::get`].
     pub fn latest(&self, name: &str) -> Result<Release, Error> {
-        let all = self.of_name(name)?;
+        let (all, keys) = (self.of_name(name)?, self.trust.keys()?);
         let newest = all
             .iter()
             .max_by_key(|listed| {
                 let version = &listed.summary.version;
-                let trusted = self.trust.check_summary(&listed.summary).is_ok();
+                let trusted = keys.check_summary(&listed.summary).is_ok();
                 (trusted, listed.yanked.is_none(), version.pre.is_empty(), version)
             })
             .ok_or_else(|| no_release(name, "in any version"))?;
@@ -253,19 +232,16 @@ impl Catalog {
     /// The bytes of a release, held against their digest.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when the file has changed or is gone; [`Error::Io`].
+    /// [`Error::Damaged`] when they have changed or are gone; those of [`Artifacts`].
     pub fn open_artifact(&self, digest: &Digest) -> Result<Vec<u8>, Error> {
-        let path = self.artifact_path(digest);
-        let bytes =
-            files::read(&path, RELEASE_BYTES_MAX)?.ok_or_else(|| files::damaged(&path, "gone".to_owned()))?;
+        let unusable = |detail: String| damaged(artifact_name(digest), detail);
+        let bytes = self.artifacts.get(digest)?;
+        let bytes = bytes.ok_or_else(|| unusable("gone".to_owned()))?;
         let found = Digest::of(&bytes);
         if found == *digest {
             Ok(bytes)
         } else {
-            Err(files::damaged(
-                &path,
-                format!("its bytes have the digest {found}"),
-            ))
+            Err(unusable(format!("its bytes have the digest {found}")))
         }
     }
 
@@ -278,72 +254,111 @@ impl Catalog {
             return Ok((release, bytes));
         }
         let detail = format!("it says {known:?}, but the artifact {:?}", release.summary());
-        Err(files::damaged(&self.record_path(name, version), detail))
+        Err(damaged(record_name(name, version), detail))
     }
 
-    fn listed(&self, summary: Summary) -> Result<Listed, Error> {
-        let yanked = self.yanked(&summary.name, &summary.version)?;
-        Ok(Listed { summary, yanked })
-    }
-
-    /// When these bytes were published, given that the version was.
-    fn published_before(&self, release: &Release) -> Result<u64, Error> {
-        let known = self.summary(&release.name, &release.version)?;
-        if known.digest == release.digest {
-            return Ok(known.published_at_ms);
+    fn check_owner(&self, release: &Release) -> Result<(), Error> {
+        match self.owner(&release.name)? {
+            Some(owner) if owner != release.publisher => Err(Error::NameTaken {
+                name: release.name.clone(),
+                owner,
+            }),
+            _ => Ok(()),
         }
-        Err(Error::ReleaseExists {
-            name: release.name.clone(),
-            version: release.version.clone(),
-        })
+    }
+
+    /// Whose a name is, if anybody's.
+    fn owner(&self, name: &str) -> Result<Option<String>, Error> {
+        let owner: Option<Owner> = read_json(&*self.store, &owner_name(name), OWNER_BYTES_MAX)?;
+        if let Some(Owner { publisher }) = owner {
+            return Ok(Some(publisher));
+        }
+        // Before there were owners' records, the releases themselves said it.
+        let versions = self.published(name)?;
+        Ok(versions.first().map(|first| first.summary.publisher.clone()))
+    }
+
+    /// Makes the name its publisher's, if it is nobody's yet.
+    fn take_name(&self, release: &Release) -> Result<(), Error> {
+        let (name, publisher) = (owner_name(&release.name), release.publisher.clone());
+        let record = json(&Owner { publisher }, &name)?;
+        if self.store.create(&name, &record)? {
+            return Ok(());
+        }
+        self.check_owner(release)
+    }
+
+    /// When these bytes were published, if the version was.
+    fn published_before(&self, release: &Release) -> Result<Option<u64>, Error> {
+        match self.find(&release.name, &release.version)? {
+            Some(known) if known.digest != release.digest => Err(Error::ReleaseExists {
+                name: release.name.clone(),
+                version: release.version.clone(),
+            }),
+            known => Ok(known.map(|known| known.published_at_ms)),
+        }
     }
 
     /// Every release of a component, by version; none when the text is no name, which could lead out of the folder.
-    fn published(&self, name: &str) -> Result<Vec<Summary>, Error> {
-        if check_name("component", name).is_ok() {
-            self.versions(name)
-        } else {
-            Ok(Vec::new())
+    fn published(&self, name: &str) -> Result<Vec<Listed>, Error> {
+        if check_name("component", name).is_err() {
+            return Ok(Vec::new());
         }
-    }
-
-    fn versions(&self, name: &str) -> Result<Vec<Summary>, Error> {
+        let records = self.store.read_all(&folder(name), RECORD_BYTES_MAX)?;
+        let records: BTreeMap<String, Vec<u8>> = records.into_iter().collect();
         let mut versions = Vec::new();
-        for file in files::names(&self.releases.join(name))? {
-            let Some(version) = file
-                .strip_suffix(".json")
-                .and_then(|text| Version::parse(text).ok())
-            else {
+        for (file, record) in &records {
+            let version = file.strip_suffix(".json");
+            let Some(version) = version.and_then(|text| Version::parse(text).ok()) else {
                 continue;
             };
-            versions.push(self.summary(name, &version)?);
+            let mark = records.get(&yank::mark_of(&version));
+            versions.push(Listed {
+                summary: summary_of(name, &version, record)?,
+                yanked: mark
+                    .map(|mark| parse(&yank::mark_name(name, &version), mark))
+                    .transpose()?,
+            });
         }
-        versions.sort_by(|a, b| a.version.cmp(&b.version));
+        versions.sort_by(|a, b| a.summary.version.cmp(&b.summary.version));
         Ok(versions)
     }
 
     fn summary(&self, name: &str, version: &Version) -> Result<Summary, Error> {
+        self.find(name, version)?.ok_or_else(|| no_release(name, version))
+    }
+
+    fn find(&self, name: &str, version: &Version) -> Result<Option<Summary>, Error> {
         // What is not a name could lead out of the folder.
         check_name("component", name).map_err(|_| no_release(name, version))?;
-        let path = self.record_path(name, version);
-        let summary: Summary =
-            files::read_json(&path, RECORD_BYTES_MAX)?.ok_or_else(|| no_release(name, version))?;
-        if summary.name == name && summary.version == *version {
-            return Ok(summary);
-        }
-        Err(files::damaged(
-            &path,
-            format!("it is the record of {} {}", summary.name, summary.version),
-        ))
+        let record = self.store.read(&record_name(name, version), RECORD_BYTES_MAX)?;
+        record
+            .map(|record| summary_of(name, version, &record))
+            .transpose()
     }
+}
 
-    fn artifact_path(&self, digest: &Digest) -> PathBuf {
-        self.artifacts.join(format!("sha256-{}.wasm", digest.hex()))
+/// What a record says, which must be that of this release.
+fn summary_of(name: &str, version: &Version, record: &[u8]) -> Result<Summary, Error> {
+    let place = record_name(name, version);
+    let summary: Summary = parse(&place, record)?;
+    if summary.name == name && summary.version == *version {
+        return Ok(summary);
     }
+    let detail = format!("it is the record of {} {}", summary.name, summary.version);
+    Err(damaged(place, detail))
+}
 
-    fn record_path(&self, name: &str, version: &Version) -> PathBuf {
-        self.releases.join(name).join(format!("{version}.json"))
-    }
+fn folder(name: &str) -> String {
+    format!("{RELEASES}/{name}")
+}
+
+fn record_name(name: &str, version: &Version) -> String {
+    format!("{RELEASES}/{name}/{version}.json")
+}
+
+fn owner_name(name: &str) -> String {
+    format!("{RELEASES}/{name}/owner.json")
 }
 
 fn no_release(name: &str, version: impl ToString) -> Error {

@@ -220,20 +220,32 @@ pub enum Error {
         /// The step refused.
         wanted: &'static str,
     },
+    /// Another host has gone on with a swap meanwhile: whoever wanted to leaves it to that one.
+    #[error("swap {number} of tenant {tenant} was taken over by another host")]
+    SwapTakenOver {
+        /// The tenant.
+        tenant: TenantId,
+        /// Which swap.
+        number: u64,
+    },
     /// The tenant is there already.
     #[error("tenant {0} exists already")]
     TenantExists(TenantId),
     /// There is no such tenant.
     #[error("tenant {0} does not exist")]
     NoTenant(TenantId),
-    /// A file is not what was written: an operator restores it.
-    #[error("{} is damaged: {detail}", path.display())]
+    /// A record or an artifact is not what was written: an operator restores it.
+    #[error("{name} is damaged: {detail}")]
     Damaged {
-        /// The file.
-        path: PathBuf,
+        /// Its name in the store.
+        name: String,
         /// What is wrong with it.
         detail: String,
     },
+    /// What keeps the registry for several hosts is not reached: the caller tries again later. Says what it is, without
+    /// addresses.
+    #[error("the registry is not reached: {0}")]
+    Unavailable(String),
     /// The file system failed: the caller tries again later.
     #[error("{}: {source}", path.display())]
     Io {
@@ -282,9 +294,11 @@ impl Error {
             Self::NoGeneration { .. } => "generation-unknown",
             Self::NoSwap { .. } => "swap-unknown",
             Self::SwapStage { .. } => "swap-stage",
+            Self::SwapTakenOver { .. } => "swap-taken-over",
             Self::TenantExists(_) => "tenant-exists",
             Self::NoTenant(_) => "tenant-unknown",
             Self::Damaged { .. } => "storage-damaged",
+            Self::Unavailable(_) => "registry-unavailable",
             Self::Io { .. } => "storage-failed",
         }
     }

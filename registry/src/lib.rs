@@ -4,9 +4,11 @@
 //! which this installation [trusts](trust) or not; stored under its digest it is a [`release`], listed in the
 //! [`catalog`]. What a tenant runs at one moment is a [`generation`]; replacing it is a [`swap`]: [`resolve`] says which
 //! versions fit together, [`consent`] what the tenant has to agree to, [`replay`] what a candidate made of its history.
-//! This crate knows bytes, names and versions; it never runs a component and knows neither the engine nor the host.
+//! Records are kept in a [`store`], which several hosts may share. This crate knows bytes, names and versions; it never runs a
+//! component and knows neither the engine nor the host.
 
 pub mod id;
+pub mod store;
 pub mod manifest;
 pub mod key;
 pub mod release;
@@ -18,7 +20,6 @@ pub mod resolve;
 pub mod consent;
 pub mod replay;
 pub mod swap;
-mod files;
 mod error;
 
 pub use error::Error;

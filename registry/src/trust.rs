@@ -1,24 +1,26 @@
 //! Whose releases this installation of the host takes: public keys, each trusted for one publisher's name.
 //!
-//! Kept in one file, `trust.json`. A revocation is for ever: what the key signed neither publishes nor loads again, and
-//! the publisher goes on with another key. An operator decides both; several keys may be trusted for one publisher.
+//! Kept in one record, `registry/trust.json`, and read at each use, so that what one host is told binds all others at once.
+//! A revocation is for ever: what the key signed neither publishes nor loads again, and the publisher goes on with another
+//! key. An operator decides both; several keys may be trusted for one publisher.
 
-use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::Arc;
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
-use crate::files;
 use crate::id::check_name;
 use crate::key::{KeyId, PublicKey};
 use crate::release::{Release, Summary};
+use crate::store::{Store, check_size, json, parse};
 
-/// Name of the file, in the folder of the registry.
-const FILE: &str = "trust.json";
-/// Largest file, in bytes: some thousand keys.
+/// Name of the record.
+const RECORD: &str = "registry/trust.json";
+/// Largest record, in bytes: some thousand keys.
 const TRUST_BYTES_MAX: usize = 1 << 20;
+/// How often a change is tried; each that fails means that another host was faster.
+const CHANGES_TRIED_MAX: u32 = 100;
 /// Longest reason for a revocation, in characters.
 const REASON_CHARS_MAX: usize = 300;
 
@@ -47,97 +49,121 @@ pub struct Revocation {
     pub reason: String,
 }
 
-/// The list of keys, on disk and in memory. Its functions block.
+/// The list of keys of a store. Its functions block.
 #[derive(Debug)]
 pub struct Trust {
-    path: PathBuf,
-    /// In the order in which they were trusted. Held over a write of the file too, so that none is lost.
-    keys: RwLock<Vec<TrustedKey>>,
+    store: Arc<dyn Store>,
 }
 
+/// The list as it was at one moment, for those who ask it about many releases.
+#[derive(Debug, Clone)]
+pub struct TrustedKeys(Vec<TrustedKey>);
+
 impl Trust {
-    /// Reads the list from the folder; a folder without one trusts nobody.
-    ///
-    /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
-    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join(FILE);
-        let keys = files::read_json(&path, TRUST_BYTES_MAX)?.unwrap_or_default();
-        Ok(Self {
-            path,
-            keys: RwLock::new(keys),
-        })
+    /// The list of a store; one without any trusts nobody.
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
     }
 
-    /// All keys, in the order in which they were trusted, revoked ones too.
-    #[must_use]
-    pub fn list(&self) -> Vec<TrustedKey> {
-        self.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// All keys as they are now.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; those of the store.
+    pub fn keys(&self) -> Result<TrustedKeys, Error> {
+        let stored = self.store.read(RECORD, TRUST_BYTES_MAX)?;
+        read(stored.as_deref()).map(TrustedKeys)
     }
 
     /// Trusts a key for a publisher. Once more changes nothing.
     ///
     /// # Errors
     /// [`Error::Name`]; [`Error::PublisherMismatch`] when it is another publisher's; [`Error::KeyRevoked`];
-    /// [`Error::TooLarge`] when there are too many; [`Error::Io`].
+    /// [`Error::TooLarge`] when there are too many; those of the store.
     pub fn trust(&self, publisher: &str, key: PublicKey, now_ms: u64) -> Result<TrustedKey, Error> {
         check_name("publisher", publisher)?;
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = keys.iter().find(|known| known.key == key) {
-            known.check(publisher)?;
-            return Ok(known.clone());
-        }
-        let new = TrustedKey {
-            publisher: publisher.to_owned(),
-            key,
-            trusted_at_ms: now_ms,
-            revoked: None,
-        };
-        let next = [keys.as_slice(), std::slice::from_ref(&new)].concat();
-        self.write(&next)?;
-        *keys = next;
-        Ok(new)
+        self.change(|keys| {
+            if let Some(known) = keys.iter().find(|known| known.key == key) {
+                known.check(publisher)?;
+                return Ok(known.clone());
+            }
+            let new = TrustedKey {
+                publisher: publisher.to_owned(),
+                key,
+                trusted_at_ms: now_ms,
+                revoked: None,
+            };
+            keys.push(new.clone());
+            Ok(new)
+        })
     }
 
-    /// Revokes a key for ever. Once more changes nothing: the first reason stays.
+    /// Revokes a key for ever; no host takes it once this returns. Once more changes nothing: the first reason stays.
     ///
     /// # Errors
-    /// [`Error::NoKey`]; [`Error::Form`] when the reason is no line of text; [`Error::Io`].
+    /// [`Error::NoKey`]; [`Error::Form`] when the reason is no line of text; those of the store.
     pub fn revoke(&self, id: &KeyId, reason: &str, now_ms: u64) -> Result<TrustedKey, Error> {
         check_reason(reason)?;
-        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
-        let mut next = keys.clone();
-        let known = next.iter_mut().find(|known| known.key.id() == *id);
-        let known = known.ok_or_else(|| Error::NoKey(id.clone()))?;
-        if known.revoked.is_none() {
-            known.revoked = Some(Revocation {
+        self.change(|keys| {
+            let known = keys.iter_mut().find(|known| known.key.id() == *id);
+            let known = known.ok_or_else(|| Error::NoKey(id.clone()))?;
+            known.revoked.get_or_insert_with(|| Revocation {
                 at_ms: now_ms,
                 reason: reason.to_owned(),
             });
-        }
-        let revoked = known.clone();
-        self.write(&next)?;
-        *keys = next;
-        Ok(revoked)
+            Ok(known.clone())
+        })
     }
 
-    /// Whether this installation takes the release: signed, with a key that is trusted for its publisher.
+    /// Whether this installation takes the release now: signed, with a key that is trusted for its publisher.
+    ///
+    /// # Errors
+    /// [`Error::Unsigned`], [`Error::PublisherUnknown`], [`Error::PublisherMismatch`], [`Error::KeyRevoked`]; those of
+    /// [`Trust::keys`].
+    pub fn check(&self, release: &Release) -> Result<(), Error> {
+        let keys = self.keys()?;
+        keys.check(&release.name, &release.version, &release.publisher, release.key)
+    }
+
+    /// Changes the list as it is when the change is written, and gives what the change gives.
+    fn change(
+        &self,
+        change: impl Fn(&mut Vec<TrustedKey>) -> Result<TrustedKey, Error>,
+    ) -> Result<TrustedKey, Error> {
+        for _ in 0..CHANGES_TRIED_MAX {
+            let stored = self.store.read(RECORD, TRUST_BYTES_MAX)?;
+            let before = read(stored.as_deref())?;
+            let mut keys = before.clone();
+            let changed = change(&mut keys)?;
+            if keys == before {
+                return Ok(changed);
+            }
+            let bytes = json(&keys, RECORD)?;
+            check_size("list of trusted keys", &bytes, TRUST_BYTES_MAX)?;
+            if self.store.replace_if(RECORD, stored.as_deref(), &bytes)? {
+                return Ok(changed);
+            }
+        }
+        let busy = "the list of trusted keys is changed all the time";
+        Err(Error::Unavailable(busy.to_owned()))
+    }
+}
+
+impl TrustedKeys {
+    /// Each, in the order in which they were trusted, revoked ones too.
+    #[must_use]
+    pub fn all(&self) -> &[TrustedKey] {
+        &self.0
+    }
+
+    /// As [`Trust::check`], by what the record of a release says of it: for lists. Whoever runs it asks that.
     ///
     /// # Errors
     /// [`Error::Unsigned`], [`Error::PublisherUnknown`], [`Error::PublisherMismatch`], [`Error::KeyRevoked`].
-    pub fn check(&self, release: &Release) -> Result<(), Error> {
-        self.check_signer(&release.name, &release.version, &release.publisher, release.key)
-    }
-
-    /// The same, by what the record of a release says of it: for lists. Whoever runs it asks [`Trust::check`].
-    ///
-    /// # Errors
-    /// As for [`Trust::check`].
     pub fn check_summary(&self, summary: &Summary) -> Result<(), Error> {
-        self.check_signer(&summary.name, &summary.version, &summary.publisher, summary.key)
+        self.check(&summary.name, &summary.version, &summary.publisher, summary.key)
     }
 
-    fn check_signer(
+    fn check(
         &self,
         name: &str,
         version: &Version,
@@ -148,26 +174,17 @@ impl Trust {
             name: name.to_owned(),
             version: version.clone(),
         })?;
-        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
-        let known = keys.iter().find(|known| known.key == key);
+        let known = self.0.iter().find(|known| known.key == key);
         let known = known.ok_or_else(|| Error::PublisherUnknown {
             publisher: publisher.to_owned(),
             key,
         })?;
         known.check(publisher)
     }
+}
 
-    fn write(&self, keys: &[TrustedKey]) -> Result<(), Error> {
-        let json = files::json(&keys, &self.path)?;
-        if json.len() > TRUST_BYTES_MAX {
-            return Err(Error::TooLarge {
-                what: "list of trusted keys",
-                bytes: json.len(),
-                bytes_max: TRUST_BYTES_MAX,
-            });
-        }
-        files::replace(&self.path, &json)
-    }
+fn read(stored: Option<&[u8]>) -> Result<Vec<TrustedKey>, Error> {
+    stored.map_or(Ok(Vec::new()), |bytes| parse(RECORD, bytes))
 }
 
 impl TrustedKey {

@@ -7,6 +7,7 @@ mod events;
 mod locks;
 mod rate_limits;
 mod redis;
+mod registry;
 mod search;
 mod messaging;
 

@@ -1,6 +1,7 @@
 //! Tests of the whole, at its boundaries: HTTP, the command line, the WIT, the source tree. Each test starts the host that
 //! it needs as a process of its own.
 
+#![recursion_limit = "256"]
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -183,7 +183,7 @@ fn the_host_knows_no_business() {
 }
 
 /// The host's modules, each of which may use those before it.
-const HOST_ORDER: [&[&str]; 16] = [
+const HOST_ORDER: [&[&str]; 17] = [
     &[
         "error",
         "config",
@@ -194,6 +194,7 @@ const HOST_ORDER: [&[&str]; 16] = [
         "bindings",
     ],
     &["artifact"],
+    &["registry_store"],
     &["event_store"],
     &["capability"],
     &["backends"],

@@ -197,6 +197,71 @@ mod tests {
         }
     }
 
+    /// Servers of a profile that a cluster can have, with nothing of tenants on them.
+    const SERVERS: &str =
+        "[profiles.big]\nmongodb.url = \"mongodb://x\"\nredis.url = \"redis://x\"\nnats.url = \"nats://x\"\n";
+    /// What moves tenants of the profile there.
+    const SHARED: &str = "events = \"mongodb\"\ndocuments = \"mongodb\"\ncache = \"redis\"\nsearch = \"elasticsearch\"\n\
+        messages = \"nats\"\nelasticsearch.url = \"http://x\"\n";
+    const CLUSTER: &str = "[cluster]\nprofile = \"big\"\naddress = \"http://a:1\"\nhost_key = \"secret\"\n";
+
+    #[test]
+    fn a_cluster_that_cannot_be_is_told_with_its_key() {
+        let alone = |gone: &str| {
+            SERVERS
+                .lines()
+                .filter(|line| !line.starts_with(gone))
+                .fold(CLUSTER.to_owned(), |text, line| format!("{text}{line}\n"))
+        };
+        let without = |gone: &str| {
+            let lines = CLUSTER.lines().filter(|line| !line.starts_with(gone));
+            let cluster = lines.collect::<Vec<_>>().join("\n");
+            format!("profile = \"big\"\n{cluster}\n{SERVERS}{SHARED}")
+        };
+        for (text, told) in [
+            (CLUSTER.to_owned(), "cluster.profile: there is no profile \"big\""),
+            (
+                alone("mongodb"),
+                "profiles.big.mongodb: is missing, and the cluster needs it",
+            ),
+            (
+                alone("redis"),
+                "profiles.big.redis: is missing, and the cluster needs it",
+            ),
+            (
+                alone("nats"),
+                "profiles.big.nats: is missing, and the cluster needs it",
+            ),
+            (
+                without("address"),
+                "cluster.address: begins with http:// or https://",
+            ),
+            (without("host_key"), "cluster.host_key: is missing"),
+            (alone("x"), "profile: \"embedded\" is on files of one host"),
+            (
+                format!("profile = \"big\"\n{}", alone("x")),
+                "profile: \"big\" is on files of one host",
+            ),
+            (
+                without("x").replace("[cluster]", "[cluster]\nlease = \"999ms\""),
+                "cluster.lease: is one second or more",
+            ),
+            (
+                without("x").replace("[cluster]", "[cluster]\nlaese = \"1s\""),
+                "laese",
+            ),
+        ] {
+            let error = read(&text).unwrap_err();
+            assert!(error.contains(told), "{text}: {error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let cluster = read(&without("x")).unwrap().cluster.unwrap();
+        assert_eq!(
+            (cluster.profile.as_str(), cluster.lease),
+            ("big", Duration::from_secs(10))
+        );
+    }
+
     #[test]
     fn a_secret_is_read_from_its_file_and_not_shown() {
         let folder = tempfile::tempdir().unwrap();

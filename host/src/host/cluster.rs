@@ -188,21 +188,9 @@ impl Host {
 
     /// Starts the tenants that other hosts have made.
     async fn look_for_tenants(self: &Arc<Self>) {
-        let known = match crate::blocking::run(|| self.tenants()) {
-            Ok(known) => known,
-            Err(error) => {
-                tracing::warn!(%error, "cannot look for new tenants");
-                return;
-            }
-        };
-        // One that is just being made here is no stranger.
-        let _creating = self.creating.lock().await;
-        for record in known {
-            let stranger = matches!(self.tenant(&record.id), Err(Error::NoTenant(_)));
-            if stranger && self.config.serves(&record.id) {
-                tracing::info!(tenant = %record.id, "another host has made a tenant");
-                self.start_or_retry(record).await;
-            }
+        match crate::blocking::run(|| self.tenants()) {
+            Ok(records) => self.start_all(records).await,
+            Err(error) => tracing::warn!(%error, "cannot look for new tenants"),
         }
     }
 }

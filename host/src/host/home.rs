@@ -9,6 +9,7 @@
 use std::sync::{Arc, PoisonError};
 
 use indexmap::IndexMap;
+use millwork_registry::Error as Refusal;
 use millwork_registry::generation::Installation;
 use millwork_registry::id::TenantId;
 use tokio::sync::{Mutex, watch};
@@ -105,6 +106,7 @@ impl Host {
             };
             match module {
                 Ok(module) => drop(modules.insert(name.clone(), module)),
+                Err(error @ Error::Registry(Refusal::Unavailable(_))) => return Err(error),
                 Err(error) => {
                     tracing::error!(tenant = %tenant.id, module = name, %error, "module does not load");
                     broken.insert(name.clone(), Broken::of(installed, &error));

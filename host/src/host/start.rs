@@ -1,11 +1,15 @@
 //! How a tenant starts: its profile's servers are reached, its modules loaded, and what works for it set going.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLockWriteGuard};
+use std::time::Duration;
 
 use indexmap::IndexMap;
+use millwork_registry::Error as Refusal;
 use millwork_registry::generation::{self, TenantRecord};
 use millwork_registry::id::TenantId;
+use tokio::sync::watch;
 
 use super::home::Household;
 use super::{Host, outlet, unavailable};
@@ -16,13 +20,92 @@ use crate::config::profile::EMBEDDED;
 use crate::error::Error;
 use crate::tenant::{Broken, Generation, Module, Stores, Tenant};
 
+/// Modules that are ready, and those that did not load.
+type Loaded = (IndexMap<String, Arc<Module>>, IndexMap<String, Broken>);
+
+/// Growing pauses between attempts to reach a server.
+struct Pauses {
+    next: Duration,
+    longest: Duration,
+    stop: watch::Receiver<bool>,
+}
+
+impl Pauses {
+    fn of(host: &Host) -> Self {
+        let limits = &host.config.project;
+        Self {
+            next: limits.backoff_min,
+            longest: limits.backoff_max,
+            stop: host.stop.subscribe(),
+        }
+    }
+
+    /// Lets one pass; false when the host stops.
+    async fn pass(&mut self) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(self.next) => {}
+            _ = self.stop.wait_for(|stop| *stop) => return false,
+        }
+        self.next = (self.next * 2).min(self.longest);
+        true
+    }
+}
+
 impl Host {
+    /// Starts all tenants of this host; later, when what keeps the registry is not reached.
+    pub(super) async fn start_all_or_wait(self: &Arc<Self>) -> Result<(), Error> {
+        let error = match self.recorded() {
+            Ok(records) => {
+                self.start_all(records).await;
+                return Ok(());
+            }
+            Err(error) if error.is_passing() => error,
+            Err(error) => return Err(error),
+        };
+        tracing::error!(%error, "the tenants are not known");
+        self.unread.store(true, Ordering::Release);
+        let host = Arc::clone(self);
+        self.spawn(async move {
+            let mut pauses = Pauses::of(&host);
+            while pauses.pass().await {
+                match host.recorded() {
+                    Ok(records) => {
+                        host.start_all(records).await;
+                        host.unread.store(false, Ordering::Release);
+                        return;
+                    }
+                    Err(error) => tracing::error!(%error, "the tenants are not known"),
+                }
+            }
+        })
+        .await;
+        Ok(())
+    }
+
+    /// All tenants, given that it can be told whose releases they may run.
+    fn recorded(&self) -> Result<Vec<TenantRecord>, Error> {
+        blocking::run(|| self.catalog.trust().keys())?;
+        self.tenants()
+    }
+
+    /// Starts those that this host serves and does not know yet.
+    pub(super) async fn start_all(self: &Arc<Self>, records: Vec<TenantRecord>) {
+        // One that is just being made here is no stranger.
+        let _creating = self.creating.lock().await;
+        for record in records {
+            let stranger = matches!(self.tenant(&record.id), Err(Error::NoTenant(_)));
+            if stranger && self.config.serves(&record.id) {
+                self.start_or_retry(record).await;
+            }
+        }
+    }
+
     /// Loads a tenant's generation, and has this host ask for what runs once for it.
     pub(super) async fn start_tenant(self: &Arc<Self>, record: TenantRecord) -> Result<(), Error> {
         let TenantRecord { id, profile, .. } = record;
-        let recorded = self.generations.load(&id)?;
+        let recorded = blocking::run(|| self.generations.load(&id))?;
         let backends = self.backends_of(profile.as_deref().unwrap_or(EMBEDDED)).await?;
-        let (modules, broken) = blocking::run(|| self.load_all(&recorded));
+        let (modules, broken) = blocking::run(|| self.load_all(&recorded))?;
         self.events.route(id.clone(), Arc::clone(&backends.events));
         self.bus.route(id.clone(), Arc::clone(&backends.bus));
         let documents = backends.documents.open(&id).await?;
@@ -66,20 +149,15 @@ impl Host {
         };
         tracing::error!(tenant = %record.id, %error, "tenant does not start");
         self.keep(record.id.clone(), Err(error.to_string()));
-        if !matches!(error, Error::Unavailable(_)) {
+        if !error.is_passing() {
             return;
         }
         let profile = record.profile.clone().unwrap_or_else(|| EMBEDDED.to_owned());
         self.waiting().insert(record.id.clone(), profile);
-        let (host, mut stop) = (Arc::clone(self), self.stop.subscribe());
+        let host = Arc::clone(self);
         self.spawn(async move {
-            let (mut wait, longest) = (host.config.project.backoff_min, host.config.project.backoff_max);
-            loop {
-                tokio::select! {
-                    () = tokio::time::sleep(wait) => {}
-                    _ = stop.wait_for(|stop| *stop) => return,
-                }
-                wait = (wait * 2).min(longest);
+            let mut pauses = Pauses::of(&host);
+            while pauses.pass().await {
                 if let Err(error) = host.start_tenant(record.clone()).await {
                     host.keep(record.id.clone(), Err(error.to_string()));
                 } else {
@@ -111,22 +189,20 @@ impl Host {
         Ok(backends)
     }
 
-    /// A module that does not load takes no other down.
-    fn load_all(
-        &self,
-        recorded: &generation::Generation,
-    ) -> (IndexMap<String, Arc<Module>>, IndexMap<String, Broken>) {
+    /// A module that does not load takes no other down; one that cannot be read now may be later.
+    fn load_all(&self, recorded: &generation::Generation) -> Result<Loaded, Error> {
         let (mut modules, mut broken) = (IndexMap::new(), IndexMap::new());
         for (name, installed) in &recorded.installations {
             match self.load(installed) {
                 Ok(module) => drop(modules.insert(name.clone(), module)),
+                Err(error @ Error::Registry(Refusal::Unavailable(_))) => return Err(error),
                 Err(error) => {
                     tracing::error!(tenant = %recorded.tenant, module = name, version = %installed.version, %error, "module does not load");
                     broken.insert(name.clone(), Broken::of(installed, &error));
                 }
             }
         }
-        (modules, broken)
+        Ok((modules, broken))
     }
 
     /// Builds read models anew that a swap, interrupted by a crash, left behind.

@@ -91,6 +91,7 @@ impl Visitor {
     fn shelf<'a>(&self, app: &'a App) -> Result<Shelf<'a>, Error> {
         Ok(Shelf {
             catalog: app.host.catalog(),
+            keys: app.host.catalog().trust().keys()?,
             installed: app.host.installed(&self.tenant.id)?,
             serving: self.tenant.generation(),
             live: app.host.live(&self.tenant.id).map(|live| live.view()),

@@ -12,6 +12,7 @@ use millwork_registry::id::TenantId;
 use serde::{Deserialize, Serialize};
 
 use super::secret_file;
+use crate::config::Config;
 use crate::error::Error;
 
 /// Name of the key's file in the data folder.
@@ -76,6 +77,25 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// The key of a cluster, written to the data folder for the command line; without one that of the data folder.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or is no Ed25519 key in PKCS#8 PEM.
+    pub fn of(config: &Config) -> io::Result<Self> {
+        const SETTING: &str = "cluster.host_key";
+        let Some(cluster) = &config.cluster else {
+            return Self::open(&config.data);
+        };
+        let pem = cluster.host_key.read(SETTING).map_err(io::Error::other)?;
+        let keys = Self::of_pem(pem.as_bytes());
+        let keys = keys.map_err(|error| io::Error::other(format!("{SETTING}: {error}")))?;
+        let path = config.data.join(KEY_FILE);
+        if !fs::read(&path).is_ok_and(|written| written == pem.as_bytes()) {
+            secret_file::write(&path, pem.as_bytes())?;
+        }
+        Ok(keys)
+    }
+
     /// The key in the data folder; made there on the first start.
     ///
     /// # Errors
@@ -147,6 +167,8 @@ fn new_pem() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::cluster::Cluster;
+    use crate::config::file::Secret;
 
     fn claims() -> Claims {
         Claims::new(
@@ -164,6 +186,32 @@ mod tests {
         let token = Keys::open(folder.path()).unwrap().sign(&claims()).unwrap();
         let read = Keys::open(folder.path()).unwrap().verify(&token).unwrap();
         assert_eq!((read.sub.as_str(), read.exp), ("ada", 1_060));
+    }
+
+    #[test]
+    fn hosts_of_a_cluster_have_one_key() {
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let config = |folder: &Path, key: String| {
+            let cluster = Cluster {
+                host_key: Secret::Value(key),
+                ..Cluster::default()
+            };
+            Config {
+                cluster: Some(cluster),
+                ..Config::new(folder)
+            }
+        };
+        let pem = new_pem().unwrap();
+        Keys::open(two.path()).unwrap();
+        let token = Keys::of(&config(one.path(), pem.clone()));
+        let token = token.unwrap().sign(&claims()).unwrap();
+        Keys::of(&config(two.path(), pem))
+            .unwrap()
+            .verify(&token)
+            .unwrap();
+        Keys::read(two.path()).unwrap().verify(&token).unwrap();
+        let refused = Keys::of(&config(one.path(), "no key".to_owned())).err().unwrap();
+        assert!(refused.to_string().starts_with("cluster.host_key: "), "{refused}");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use semver::{Version, VersionReq};
 
-use super::Catalog;
+use super::{Catalog, Listed};
 use crate::Error;
 use crate::compat::{self, Dependants};
 use crate::manifest::{Permission, QualifiedName};
@@ -15,7 +15,8 @@ impl Catalog {
     /// same major (before 1.0 same minor), not withdrawn, no pre-release. Gives what changes for callers, in sentences.
     ///
     /// # Errors
-    /// [`Error::InterfaceIncompatible`] when it breaks what others hold on to; [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::InterfaceIncompatible`] when it breaks what others hold on to; [`Error::Damaged`]; those of the
+    /// store.
     pub fn compare(&self, release: &Release, component: &[u8]) -> Result<Vec<String>, Error> {
         let Some(before) = self.predecessor(release)? else {
             return Ok(Vec::new());
@@ -39,13 +40,10 @@ impl Catalog {
     }
 
     fn predecessor(&self, release: &Release) -> Result<Option<Summary>, Error> {
-        for summary in self.published(&release.name)?.into_iter().rev() {
+        for Listed { summary, yanked } in self.published(&release.name)?.into_iter().rev() {
             let version = &summary.version;
             let is_before = version.cmp(&release.version) == Ordering::Less && version.pre.is_empty();
-            if is_before
-                && is_compatible(version, &release.version)
-                && self.yanked(&release.name, version)?.is_none()
-            {
+            if is_before && is_compatible(version, &release.version) && yanked.is_none() {
                 return Ok(Some(summary));
             }
         }

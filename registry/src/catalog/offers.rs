@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::Catalog;
+use super::{Catalog, Listed};
 use crate::Error;
 use crate::id::Digest;
 use crate::release::{Release, Summary};
@@ -22,24 +22,23 @@ impl Catalog {
     /// chooses from. Names that are not published are absent; what is no longer trusted counts as withdrawn.
     ///
     /// # Errors
-    /// [`Error::Damaged`] when a record is; [`Error::Io`].
+    /// [`Error::Damaged`] when a record is; those of the store.
     pub fn offers<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Result<Offers, Error> {
         let mut open: BTreeSet<String> = names.into_iter().map(ToOwned::to_owned).collect();
-        let mut offers = Offers::new();
+        let (keys, mut offers) = (self.trust.keys()?, Offers::new());
         while let Some(name) = open.pop_first() {
             if offers.contains_key(&name) {
                 continue;
             }
             let mut versions = BTreeMap::new();
-            for summary in self.published(&name)? {
+            for Listed { summary, yanked } in self.published(&name)? {
                 let mut offer = match self.offer(&summary) {
                     // A damaged file must not bar changes of other modules, nor the way to another version of this one.
                     Err(Error::Damaged { .. }) => Offer::unreadable(&summary),
                     offer => offer?,
                 };
-                let refused = self.trust.check_summary(&summary).is_err();
-                offer.yanked =
-                    refused || offer.unreadable || self.yanked(&summary.name, &summary.version)?.is_some();
+                let refused = keys.check_summary(&summary).is_err();
+                offer.yanked = refused || offer.unreadable || yanked.is_some();
                 open.extend(offer.dependencies.keys().cloned());
                 versions.insert(summary.version, offer);
             }

@@ -4,6 +4,7 @@ mod choosing;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use semver::Version;
 
@@ -13,14 +14,20 @@ use crate::manifest::tests::GOOD;
 use crate::release::Release;
 use crate::release::tests::{key, release, signed};
 use crate::release::{Summary, sign};
+use crate::store::{FileArtifacts, Files};
 
 fn version(version: &str) -> Vec<u8> {
     signed(&GOOD.replace("version: 1.0.0", &format!("version: {version}")))
 }
 
+fn open(folder: &Path) -> Catalog {
+    let artifacts = FileArtifacts::open(&folder.join("registry/artifacts")).unwrap();
+    Catalog::new(Arc::new(Files::open(folder).unwrap()), Arc::new(artifacts))
+}
+
 /// A catalogue that trusts the key with which the releases here are signed.
 fn trusting(folder: &Path) -> Catalog {
-    let catalog = Catalog::open(folder).unwrap();
+    let catalog = open(folder);
     let publisher = key("millwork", 1);
     catalog
         .trust()
@@ -97,7 +104,9 @@ fn a_release_never_changes() {
     );
     assert_eq!(error.code(), "release-exists");
     assert_eq!(
-        fs::read_dir(folder.path().join("artifacts")).unwrap().count(),
+        fs::read_dir(folder.path().join("registry/artifacts"))
+            .unwrap()
+            .count(),
         1,
         "nothing is left of what was refused"
     );
@@ -132,7 +141,7 @@ fn a_file_changed_on_disk_is_refused() {
     let catalog = trusting(folder.path());
     let one = publish(&catalog, &version("1.0.0"), 5).unwrap();
     publish(&catalog, &version("1.1.0"), 6).unwrap();
-    let path = |file: &str| folder.path().join(file);
+    let path = |file: &str| folder.path().join("registry").join(file);
     let damaged = |catalog: &Catalog| catalog.get("invoicing", &parse("1.0.0")).unwrap_err();
 
     fs::copy(
@@ -185,7 +194,7 @@ fn a_crash_between_the_writes_leaves_no_release() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = trusting(folder.path());
     publish(&catalog, &version("1.0.0"), 5).unwrap();
-    let record = folder.path().join("releases/invoicing/1.0.0.json");
+    let record = folder.path().join("registry/releases/invoicing/1.0.0.json");
     fs::rename(&record, record.with_file_name("1.0.0.json.99-0.tmp")).unwrap();
     let catalog = trusting(folder.path());
     assert!(catalog.list().unwrap().is_empty());
@@ -257,7 +266,7 @@ fn what_a_revoked_key_signed_is_not_loaded_but_can_be_looked_at() {
     );
     let id = release.key.unwrap().id();
     catalog.trust().revoke(&id, "it was lost", 9).unwrap();
-    for catalog in [catalog, Catalog::open(folder.path()).unwrap()] {
+    for catalog in [catalog, open(folder.path())] {
         for refused in [
             load(&catalog).unwrap_err(),
             catalog.get("invoicing", &release.version).unwrap_err(),
@@ -280,7 +289,7 @@ fn a_forged_record_does_not_help_a_changed_artifact() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = trusting(folder.path());
     let good = publish(&catalog, &version("1.0.0"), 5).unwrap();
-    let path = |file: &str| folder.path().join(file);
+    let path = |file: &str| folder.path().join("registry").join(file);
     let put = |bytes: &[u8], record: &Summary| {
         let artifact = format!("artifacts/sha256-{}.wasm", record.digest.hex());
         fs::write(path(&artifact), bytes).unwrap();
@@ -363,7 +372,7 @@ fn a_yanked_release_is_not_chosen_but_goes_on_where_it_runs() {
         yank,
         "the first reason stays"
     );
-    let catalog = Catalog::open(folder.path()).unwrap();
+    let catalog = open(folder.path());
     assert_eq!(catalog.latest("invoicing").unwrap().version, old.version);
     let error = catalog
         .installable("invoicing", &new.version, Some(&old.digest))
@@ -434,5 +443,10 @@ fn what_lists_show_is_bounded() {
         error.to_string().starts_with("record of the release of "),
         "{error}"
     );
-    assert_eq!(fs::read_dir(folder.path().join("artifacts")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(folder.path().join("registry/artifacts"))
+            .unwrap()
+            .count(),
+        0
+    );
 }

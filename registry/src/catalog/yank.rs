@@ -3,14 +3,12 @@
 //! A yanked release is not enabled anew and never the latest; where it is installed it goes on serving, after a restart
 //! too. Unlike a revoked key it says that the release is bad, not that it may be somebody else's.
 
-use std::path::PathBuf;
-
 use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use super::Catalog;
 use crate::Error;
-use crate::files;
+use crate::store::{json, read_json};
 use crate::trust::check_reason;
 
 /// Largest mark, in bytes.
@@ -40,7 +38,7 @@ impl Catalog {
     /// Withdraws a release. Once more changes nothing: the first reason stays.
     ///
     /// # Errors
-    /// [`Error::NoRelease`]; [`Error::Form`] when the reason is no line of text; [`Error::Io`].
+    /// [`Error::NoRelease`]; [`Error::Form`] when the reason is no line of text; those of the store.
     pub fn yank(&self, name: &str, version: &Version, reason: &str, now_ms: u64) -> Result<Yank, Error> {
         check_reason(reason)?;
         self.summary(name, version)?;
@@ -48,8 +46,8 @@ impl Catalog {
             at_ms: now_ms,
             reason: reason.to_owned(),
         };
-        let path = self.mark_path(name, version);
-        if files::create(&path, &files::json(&yank, &path)?)? {
+        let mark = mark_name(name, version);
+        if self.store.create(&mark, &json(&yank, &mark)?)? {
             return Ok(yank);
         }
         Ok(self.yanked(name, version)?.unwrap_or(yank))
@@ -58,21 +56,26 @@ impl Catalog {
     /// Takes a yank back. Where there is none, nothing changes.
     ///
     /// # Errors
-    /// [`Error::NoRelease`], [`Error::Io`].
+    /// [`Error::NoRelease`]; those of the store.
     pub fn unyank(&self, name: &str, version: &Version) -> Result<(), Error> {
         self.summary(name, version)?;
-        files::remove(&self.mark_path(name, version))
+        self.store.remove(&mark_name(name, version))
     }
 
     /// Whether the release, which exists, was withdrawn.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::Damaged`]; those of the store.
     pub(super) fn yanked(&self, name: &str, version: &Version) -> Result<Option<Yank>, Error> {
-        files::read_json(&self.mark_path(name, version), MARK_BYTES_MAX)
+        read_json(&*self.store, &mark_name(name, version), MARK_BYTES_MAX)
     }
+}
 
-    fn mark_path(&self, name: &str, version: &Version) -> PathBuf {
-        self.releases.join(name).join(format!("{version}.yanked"))
-    }
+/// The mark's name in the folder of the component.
+pub(super) fn mark_of(version: &Version) -> String {
+    format!("{version}.yanked")
+}
+
+pub(super) fn mark_name(name: &str, version: &Version) -> String {
+    format!("{}/{}", super::folder(name), mark_of(version))
 }

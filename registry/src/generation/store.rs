@@ -1,16 +1,20 @@
-//! Tenants and their generations on files, a folder for each tenant: `tenant.json` says that there is one,
-//! `generation.json` is what it runs, and `generations/<number>.json` are the last ones, so that a rollback finds them.
+//! Tenants and their generations, a folder for each tenant: `tenants/<tenant>/tenant.json` says that there is one,
+//! `generation.json` is what it runs, and `generations/<number>.json` are those before, so that a rollback finds them.
+//!
+//! A generation becomes the current one by a comparison with the one that it follows, so that of two hosts which replace
+//! the same one only one does. The one replaced is written down first: its number stands for it from then on.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::Generation;
 use crate::Error;
-use crate::files;
 use crate::id::TenantId;
+use crate::store::{Store, check_size, damaged, json, parse, read_json};
 
+/// The folder of all tenants.
+const TENANTS: &str = "tenants";
 /// Largest record of a tenant, in bytes.
 const RECORD_BYTES_MAX: usize = 64 << 10;
 /// Largest generation, in bytes.
@@ -33,43 +37,28 @@ pub struct TenantRecord {
     pub profile: Option<String>,
 }
 
-/// All tenants and what they run. Its functions block.
+/// All tenants and what they run. Its functions block; several at once do not disturb each other, also on several hosts.
 #[derive(Debug)]
 pub struct Generations {
-    tenants: PathBuf,
-    /// Held while a generation is stored: what it is compared with must not change meanwhile. Nothing waits for it across
-    /// an await, so a plain mutex does.
-    storing: Mutex<()>,
+    store: Arc<dyn Store>,
 }
 
 impl Generations {
-    /// Opens the folder, made when it is not there. One process at a time.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        files::open_folder(folder)?;
-        let generations = Self {
-            tenants: folder.to_owned(),
-            storing: Mutex::new(()),
-        };
-        for tenant in generations.folders()? {
-            files::open_folder(&generations.folder(&tenant))?;
-            files::open_folder(&generations.folder(&tenant).join("generations"))?;
-        }
-        Ok(generations)
+    /// The tenants of a store. Nothing is read yet.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
     }
 
     /// Makes a tenant that has nothing enabled; durable when this returns.
     ///
     /// # Errors
-    /// [`Error::TenantExists`]; [`Error::TooLarge`]; [`Error::Io`].
+    /// [`Error::TenantExists`]; [`Error::TooLarge`]; those of the store.
     pub fn create_tenant(&self, tenant: &TenantRecord) -> Result<(), Error> {
-        let path = self.record_path(&tenant.id);
-        let bytes = files::json(tenant, &path)?;
+        let name = record_name(&tenant.id);
+        let bytes = json(tenant, &name)?;
         check_size("tenant", &bytes, RECORD_BYTES_MAX)?;
-        files::make_folder(&self.folder(&tenant.id))?;
-        if files::create(&path, &bytes)? {
+        if self.store.create(&name, &bytes)? {
             Ok(())
         } else {
             Err(Error::TenantExists(tenant.id.clone()))
@@ -79,14 +68,12 @@ impl Generations {
     /// One tenant.
     ///
     /// # Errors
-    /// [`Error::NoTenant`], [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::NoTenant`], [`Error::Damaged`]; those of the store.
     pub fn tenant(&self, id: &TenantId) -> Result<TenantRecord, Error> {
-        let path = self.record_path(id);
-        let tenant: Option<TenantRecord> = files::read_json(&path, RECORD_BYTES_MAX)?;
+        let name = record_name(id);
+        let tenant: Option<TenantRecord> = read_json(&*self.store, &name, RECORD_BYTES_MAX)?;
         match tenant {
-            Some(other) if other.id != *id => {
-                Err(files::damaged(&path, format!("it is the record of {}", other.id)))
-            }
+            Some(other) if other.id != *id => Err(damaged(name, format!("it is the record of {}", other.id))),
             Some(tenant) => Ok(tenant),
             None => Err(Error::NoTenant(id.clone())),
         }
@@ -95,10 +82,11 @@ impl Generations {
     /// Every tenant, by id.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::Damaged`]; those of the store.
     pub fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
         let mut tenants = Vec::new();
-        for id in self.folders()? {
+        for name in self.store.names(TENANTS)? {
+            let Ok(id) = TenantId::new(name) else { continue };
             match self.tenant(&id) {
                 // A folder without a record is of a crash before the tenant was made.
                 Err(Error::NoTenant(_)) => {}
@@ -111,109 +99,97 @@ impl Generations {
     /// What a tenant runs; generation 0 when nothing was stored yet.
     ///
     /// # Errors
-    /// [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::Damaged`]; those of the store.
     pub fn load(&self, tenant: &TenantId) -> Result<Generation, Error> {
-        let stored = self.read(tenant, &self.current_path(tenant))?;
-        Ok(stored.unwrap_or_else(|| Generation::first(tenant.clone())))
+        let (current, _) = self.current(tenant)?;
+        Ok(current)
     }
 
     /// A generation that a tenant has run, one of the last [`GENERATIONS_KEPT`].
     ///
     /// # Errors
-    /// [`Error::NoGeneration`], [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::NoGeneration`], [`Error::Damaged`]; those of the store.
     pub fn past(&self, tenant: &TenantId, number: u64) -> Result<Generation, Error> {
-        let current = self.load(tenant)?;
-        // A file with a higher number is of a crash before it became the current one.
-        let kept = if number <= current.number {
-            self.read(tenant, &self.numbered_path(tenant, number))?
-        } else {
-            None
-        };
-        kept.ok_or_else(|| Error::NoGeneration {
+        let missing = || Error::NoGeneration {
             tenant: tenant.clone(),
             number,
-        })
+        };
+        let current = self.load(tenant)?;
+        match number {
+            // It stands for nothing that was ever current.
+            0 => Err(missing()),
+            number if number == current.number => Ok(current),
+            // A record with a higher number is of an earlier version, and of a crash before it became the current one.
+            number if number > current.number => Err(missing()),
+            number => {
+                let name = numbered_name(tenant, number);
+                let bytes = self.store.read(&name, GENERATION_BYTES_MAX)?;
+                read(tenant, &name, &bytes.ok_or_else(missing)?)
+            }
+        }
     }
 
     /// Makes a generation the current one of its tenant; durable when this returns. It must follow the one stored.
     ///
     /// # Errors
-    /// [`Error::GenerationOutdated`] when it does not; [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::GenerationOutdated`] when it does not, or another was stored meanwhile; [`Error::TooLarge`],
+    /// [`Error::Damaged`]; those of the store: whether it is the current one tells [`Generations::load`] then.
     pub fn save(&self, next: &Generation) -> Result<(), Error> {
-        // What the lock protects is on the disk and whole at every moment, so a panic of another holder changes nothing.
-        let _storing = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         let tenant = &next.tenant;
-        let current = self.load(tenant)?.number;
-        if next.number != current + 1 {
-            return Err(Error::GenerationOutdated {
-                tenant: tenant.clone(),
-                current,
-                number: next.number,
-            });
+        let (current, stored) = self.current(tenant)?;
+        let outdated = |current| Error::GenerationOutdated {
+            tenant: tenant.clone(),
+            current,
+            number: next.number,
+        };
+        if next.number != current.number + 1 {
+            return Err(outdated(current.number));
         }
-        let numbered = self.numbered_path(tenant, next.number);
-        let bytes = files::json(next, &numbered)?;
-        if bytes.len() > GENERATION_BYTES_MAX {
-            return Err(Error::TooLarge {
-                what: "generation",
-                bytes: bytes.len(),
-                bytes_max: GENERATION_BYTES_MAX,
-            });
+        let name = current_name(tenant);
+        let bytes = json(next, &name)?;
+        check_size("generation", &bytes, GENERATION_BYTES_MAX)?;
+        if let Some(stored) = &stored {
+            self.store
+                .replace(&numbered_name(tenant, current.number), stored)?;
         }
-        files::make_folder(&self.folder(tenant).join("generations"))?;
-        files::replace(&numbered, &bytes)?;
-        files::replace(&self.current_path(tenant), &bytes)?;
+        if !self.store.replace_if(&name, stored.as_deref(), &bytes)? {
+            return Err(outdated(self.load(tenant)?.number));
+        }
         match next.number.checked_sub(GENERATIONS_KEPT) {
-            Some(oldest) => files::remove(&self.numbered_path(tenant, oldest)),
+            Some(oldest) => self.store.remove(&numbered_name(tenant, oldest)),
             None => Ok(()),
         }
     }
 
-    fn read(&self, tenant: &TenantId, path: &Path) -> Result<Option<Generation>, Error> {
-        let stored: Option<Generation> = files::read_json(path, GENERATION_BYTES_MAX)?;
-        match stored {
-            Some(other) if other.tenant != *tenant => Err(files::damaged(
-                path,
-                format!("it is a generation of {}", other.tenant),
-            )),
-            stored => Ok(stored),
-        }
-    }
-
-    fn folders(&self) -> Result<Vec<TenantId>, Error> {
-        Ok(files::names(&self.tenants)?
-            .into_iter()
-            .filter_map(|name| TenantId::new(name).ok())
-            .collect())
-    }
-
-    fn folder(&self, tenant: &TenantId) -> PathBuf {
-        self.tenants.join(tenant.as_str())
-    }
-
-    fn record_path(&self, tenant: &TenantId) -> PathBuf {
-        self.folder(tenant).join("tenant.json")
-    }
-
-    fn current_path(&self, tenant: &TenantId) -> PathBuf {
-        self.folder(tenant).join("generation.json")
-    }
-
-    fn numbered_path(&self, tenant: &TenantId, number: u64) -> PathBuf {
-        self.folder(tenant)
-            .join("generations")
-            .join(format!("{number}.json"))
+    /// What a tenant runs, and the record that says so.
+    fn current(&self, tenant: &TenantId) -> Result<(Generation, Option<Vec<u8>>), Error> {
+        let name = current_name(tenant);
+        let stored = self.store.read(&name, GENERATION_BYTES_MAX)?;
+        let current = match &stored {
+            Some(bytes) => read(tenant, &name, bytes)?,
+            None => Generation::first(tenant.clone()),
+        };
+        Ok((current, stored))
     }
 }
 
-fn check_size(what: &'static str, bytes: &[u8], bytes_max: usize) -> Result<(), Error> {
-    if bytes.len() <= bytes_max {
-        Ok(())
-    } else {
-        Err(Error::TooLarge {
-            what,
-            bytes: bytes.len(),
-            bytes_max,
-        })
+/// The generation of a record, which must be the tenant's.
+fn read(tenant: &TenantId, name: &str, bytes: &[u8]) -> Result<Generation, Error> {
+    let found: Generation = parse(name, bytes)?;
+    if found.tenant == *tenant {
+        return Ok(found);
     }
+    Err(damaged(name, format!("it is a generation of {}", found.tenant)))
+}
+
+fn record_name(tenant: &TenantId) -> String {
+    format!("{TENANTS}/{tenant}/tenant.json")
+}
+
+fn current_name(tenant: &TenantId) -> String {
+    format!("{TENANTS}/{tenant}/generation.json")
+}
+
+fn numbered_name(tenant: &TenantId, number: u64) -> String {
+    format!("{TENANTS}/{tenant}/generations/{number}.json")
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -12,6 +13,7 @@ use crate::manifest::Manifest;
 use crate::manifest::tests::GOOD;
 use crate::release::Release;
 use crate::release::tests::release;
+use crate::store::Files;
 
 /// The module that [`GOOD`] depends on.
 const CLIENT: &str = "
@@ -213,9 +215,13 @@ fn tenant(id: &str) -> TenantRecord {
     }
 }
 
+fn open(folder: &Path) -> Generations {
+    Generations::new(Arc::new(Files::open(folder).unwrap()))
+}
+
 /// A folder where each generation on the way to the last was saved.
 fn saved(folder: &Path, texts: &[&str]) -> Generations {
-    let generations = Generations::open(folder).unwrap();
+    let generations = open(folder);
     for count in 1..=texts.len() {
         generations.save(&enable(&texts[..count]).unwrap()).unwrap();
     }
@@ -226,7 +232,7 @@ fn saved(folder: &Path, texts: &[&str]) -> Generations {
 fn a_saved_generation_is_there_after_a_start() {
     let folder = tempfile::tempdir().unwrap();
     saved(folder.path(), &[CLIENT, GOOD]);
-    let generations = Generations::open(folder.path()).unwrap();
+    let generations = open(folder.path());
     assert_eq!(
         generations.load(&acme().tenant).unwrap(),
         enable(&[CLIENT, GOOD]).unwrap()
@@ -256,7 +262,7 @@ fn a_rollback_is_the_next_generation() {
 #[test]
 fn of_two_that_save_at_once_one_wins() {
     let folder = tempfile::tempdir().unwrap();
-    let generations = Generations::open(folder.path()).unwrap();
+    let generations = open(folder.path());
     let next = acme().back_to(&acme());
     let saved = std::thread::scope(|scope| {
         let running: Vec<_> = (0..8).map(|_| scope.spawn(|| generations.save(&next))).collect();
@@ -279,27 +285,30 @@ fn of_two_that_save_at_once_one_wins() {
 fn a_generation_that_a_crash_kept_from_running_is_not_in_the_history() {
     let folder = tempfile::tempdir().unwrap();
     let generations = saved(folder.path(), &[CLIENT]);
-    let kept = folder.path().join("acme/generations");
-    fs::copy(kept.join("1.json"), kept.join("2.json")).unwrap();
+    // As versions did that wrote the numbered one first.
+    let place = folder.path().join("tenants/acme");
+    fs::create_dir(place.join("generations")).unwrap();
+    fs::copy(place.join("generation.json"), place.join("generations/2.json")).unwrap();
     assert_eq!(
         generations.past(&acme().tenant, 2).unwrap_err().code(),
         "generation-unknown"
     );
     let current = generations.load(&acme().tenant).unwrap();
     generations.save(&current.back_to(&acme())).unwrap();
-    assert!(
-        generations
-            .past(&acme().tenant, 2)
-            .unwrap()
-            .installations
-            .is_empty()
-    );
+    let empty = |number| {
+        let past = generations.past(&acme().tenant, number).unwrap();
+        past.installations.is_empty()
+    };
+    assert!(empty(2));
+    let current = generations.load(&acme().tenant).unwrap();
+    generations.save(&current.back_to(&current)).unwrap();
+    assert!(empty(2) && !empty(1));
 }
 
 #[test]
 fn old_generations_are_let_go() {
     let folder = tempfile::tempdir().unwrap();
-    let generations = Generations::open(folder.path()).unwrap();
+    let generations = open(folder.path());
     let mut current = acme();
     for _ in 0..=GENERATIONS_KEPT {
         current = current.back_to(&current);
@@ -316,7 +325,7 @@ fn old_generations_are_let_go() {
 #[test]
 fn tenants_are_created_once_and_listed_by_id() {
     let folder = tempfile::tempdir().unwrap();
-    let generations = Generations::open(folder.path()).unwrap();
+    let generations = open(folder.path());
     generations.create_tenant(&tenant("zeta")).unwrap();
     generations.create_tenant(&tenant("acme")).unwrap();
     let error = generations.create_tenant(&tenant("acme")).unwrap_err();
@@ -324,8 +333,8 @@ fn tenants_are_created_once_and_listed_by_id() {
         (error.code(), error.to_string().as_str()),
         ("tenant-exists", "tenant acme exists already")
     );
-    fs::create_dir(folder.path().join("half")).unwrap();
-    let again = Generations::open(folder.path()).unwrap();
+    fs::create_dir(folder.path().join("tenants/half")).unwrap();
+    let again = open(folder.path());
     assert_eq!(again.tenants().unwrap(), [tenant("acme"), tenant("zeta")]);
     assert_eq!(
         again.tenant(&tenant("half").id).unwrap_err().code(),
@@ -350,8 +359,8 @@ fn files_of_another_tenant_are_damage() {
     generations.create_tenant(&tenant("acme")).unwrap();
     let copy = |file: &str| {
         fs::copy(
-            folder.path().join("acme").join(file),
-            folder.path().join("other").join(file),
+            folder.path().join("tenants/acme").join(file),
+            folder.path().join("tenants/other").join(file),
         )
         .unwrap()
     };
@@ -371,7 +380,7 @@ fn files_of_another_tenant_are_damage() {
             .to_string()
             .ends_with("is damaged: it is the record of acme")
     );
-    fs::write(folder.path().join("acme/generation.json"), "{}").unwrap();
+    fs::write(folder.path().join("tenants/acme/generation.json"), "{}").unwrap();
     assert_eq!(
         generations.load(&acme().tenant).unwrap_err().code(),
         "storage-damaged"

@@ -1,68 +1,75 @@
-//! Swaps on the disk: `tenants/<tenant>/swaps/<number>.jsonl`, a line for each step.
+//! The steps of swaps: a record `tenants/<tenant>/swaps/<number>.jsonl` for each, with a line for each step.
 //!
-//! A line counts once it is whole and flushed. What a crash has left half written at the end is cut off when the swap is
-//! opened again, so nothing is ever appended behind it.
+//! A line is appended only behind those that the swap was made of. So of two hosts that go on with the same swap one is
+//! refused, however late it comes, and no step is taken that does not follow from those before it.
 
-use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::{Entry, Request, Step, Swap};
 use crate::Error;
-use crate::files;
 use crate::id::TenantId;
+use crate::store::{Store, damaged};
 
 /// Largest journal of one swap, in bytes.
 const JOURNAL_BYTES_MAX: usize = 64 << 20;
 /// How many swaps of a tenant are kept.
 pub const SWAPS_KEPT: u64 = 200;
+/// Numbers that are tried for a new swap; each that is taken means that another host was faster.
+const NUMBERS_TRIED_MAX: u64 = 100;
 
-/// The swaps of all tenants. Its functions block. Of one tenant only one swap is written at a time but for the last step
-/// of those that drain.
+/// The swaps of all tenants. Its functions block; several at once do not disturb each other, also on several hosts.
 #[derive(Debug)]
 pub struct Swaps {
-    tenants: PathBuf,
+    store: Arc<dyn Store>,
 }
 
 impl Swaps {
-    /// Swaps in the folder of the tenants.
+    /// The swaps of a store. Nothing is read yet.
     #[must_use]
-    pub fn new(tenants: &Path) -> Self {
-        Self {
-            tenants: tenants.to_owned(),
-        }
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
     }
 
     /// Begins a swap; durable when this returns.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Unavailable`] when others begin one all the time; those of the store.
     pub fn begin(&self, tenant: &TenantId, request: Request, at_ms: u64) -> Result<Swap, Error> {
-        let number = self.numbers(tenant)?.last().map_or(1, |last| last + 1);
-        let swap = Swap::begin(tenant.clone(), number, request, at_ms);
-        files::make_folder(&self.folder(tenant))?;
-        let path = self.path(tenant, number);
-        let first = swap.history.first().map(line).transpose()?.unwrap_or_default();
-        if !files::create(&path, &first)? {
-            return Err(files::damaged(&path, "it is there already".to_owned()));
+        let next = self.numbers(tenant)?.last().map_or(1, |last| last + 1);
+        for number in next..next + NUMBERS_TRIED_MAX {
+            let swap = Swap::begin(tenant.clone(), number, request.clone(), at_ms);
+            let mut first = swap.history.first().map(line).transpose()?.unwrap_or_default();
+            first.push(b'\n');
+            if !self.store.create(&name(tenant, number), &first)? {
+                continue;
+            }
+            if let Some(oldest) = number.checked_sub(SWAPS_KEPT).filter(|oldest| *oldest > 0) {
+                self.store.remove(&name(tenant, oldest))?;
+            }
+            return Ok(swap);
         }
-        if let Some(oldest) = number.checked_sub(SWAPS_KEPT).filter(|oldest| *oldest > 0) {
-            files::remove(&self.path(tenant, oldest))?;
-        }
-        Ok(swap)
+        let busy = format!("swaps of tenant {tenant} are begun all the time");
+        Err(Error::Unavailable(busy))
     }
 
-    /// Takes a step and writes it down; durable when this returns.
+    /// Takes a step and writes it down; durable when this returns. On an error the swap is as it was, and what the store
+    /// has of it tells [`Swaps::load`].
     ///
     /// # Errors
-    /// [`Error::SwapStage`] when the step may not come now; [`Error::Io`].
+    /// [`Error::SwapStage`] when the step may not come now; [`Error::SwapTakenOver`] when another host has gone on with
+    /// it, or it is no longer kept; those of the store.
     pub fn record(&self, swap: &mut Swap, step: Step, at_ms: u64) -> Result<(), Error> {
         let entry = Entry { at_ms, step };
         let text = line(&entry)?;
         let mut next = swap.clone();
         next.apply(entry)?;
-        let path = self.path(&swap.tenant, swap.number);
-        append(&path, &text).map_err(|source| Error::Io { path, source })?;
+        let name = name(&swap.tenant, swap.number);
+        if !self.store.append(&name, swap.history.len(), &text)? {
+            return Err(Error::SwapTakenOver {
+                tenant: swap.tenant.clone(),
+                number: swap.number,
+            });
+        }
         *swap = next;
         Ok(())
     }
@@ -70,21 +77,21 @@ impl Swaps {
     /// One swap.
     ///
     /// # Errors
-    /// [`Error::NoSwap`], [`Error::Damaged`], [`Error::Io`].
+    /// [`Error::NoSwap`], [`Error::Damaged`]; those of the store.
     pub fn load(&self, tenant: &TenantId, number: u64) -> Result<Swap, Error> {
         let missing = || Error::NoSwap {
             tenant: tenant.clone(),
             number,
         };
-        let path = self.path(tenant, number);
-        let bytes = files::read(&path, JOURNAL_BYTES_MAX)?.ok_or_else(missing)?;
-        parse(tenant, number, &bytes).map_err(|detail| files::damaged(&path, detail))
+        let name = name(tenant, number);
+        let bytes = self.store.read(&name, JOURNAL_BYTES_MAX)?.ok_or_else(missing)?;
+        parse(tenant, number, &bytes).map_err(|detail| damaged(name, detail))
     }
 
     /// The last swaps of a tenant, newest first; those whose journal is damaged are left out.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// Those of the store.
     pub fn last(&self, tenant: &TenantId, count_max: usize) -> Result<Vec<Swap>, Error> {
         let numbers = self.numbers(tenant)?;
         let newest = numbers.iter().rev().take(count_max);
@@ -94,40 +101,20 @@ impl Swaps {
         readable.collect()
     }
 
-    /// The swaps of a tenant that a crash or a stop has interrupted, oldest first; their journals end with a whole line
-    /// afterwards. One whose journal is damaged is left alone: what the tenant runs stands elsewhere.
+    /// The swaps of a tenant that are not over, oldest first: those that a crash or a stop has interrupted, and those that
+    /// other hosts are at. One whose journal is damaged is left alone: what the tenant runs stands elsewhere.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// Those of the store.
     pub fn interrupted(&self, tenant: &TenantId) -> Result<Vec<Swap>, Error> {
-        let mut open = Vec::new();
-        let swaps = self
-            .numbers(tenant)?
-            .into_iter()
-            .map(|number| self.load(tenant, number));
-        for swap in swaps.filter(is_not_damaged) {
-            let swap = swap?;
-            if !swap.stage.is_over() {
-                self.cut(&swap)?;
-                open.push(swap);
-            }
-        }
-        Ok(open)
-    }
-
-    /// Cuts off what is half written.
-    fn cut(&self, swap: &Swap) -> Result<(), Error> {
-        let path = self.path(&swap.tenant, swap.number);
-        let bytes = files::read(&path, JOURNAL_BYTES_MAX)?.unwrap_or_default();
-        let whole = whole_lines(&bytes);
-        if whole.len() < bytes.len() {
-            files::replace(&path, whole)?;
-        }
-        Ok(())
+        let numbers = self.numbers(tenant)?.into_iter();
+        let swaps = numbers.map(|number| self.load(tenant, number));
+        let is_open = |swap: &Result<Swap, Error>| !matches!(swap, Ok(swap) if swap.stage.is_over());
+        swaps.filter(is_not_damaged).filter(is_open).collect()
     }
 
     fn numbers(&self, tenant: &TenantId) -> Result<Vec<u64>, Error> {
-        let names = files::names(&self.folder(tenant))?;
+        let names = self.store.names(&folder(tenant))?;
         let mut numbers: Vec<u64> = names
             .iter()
             .filter_map(|name| name.strip_suffix(".jsonl")?.parse().ok())
@@ -135,42 +122,29 @@ impl Swaps {
         numbers.sort_unstable();
         Ok(numbers)
     }
+}
 
-    fn folder(&self, tenant: &TenantId) -> PathBuf {
-        self.tenants.join(tenant.as_str()).join("swaps")
-    }
+fn folder(tenant: &TenantId) -> String {
+    format!("tenants/{tenant}/swaps")
+}
 
-    fn path(&self, tenant: &TenantId, number: u64) -> PathBuf {
-        self.folder(tenant).join(format!("{number}.jsonl"))
-    }
+fn name(tenant: &TenantId, number: u64) -> String {
+    format!("{}/{number}.jsonl", folder(tenant))
 }
 
 fn is_not_damaged(swap: &Result<Swap, Error>) -> bool {
     !matches!(swap, Err(Error::Damaged { .. }))
 }
 
+/// Without its end.
 fn line(entry: &Entry) -> Result<Vec<u8>, Error> {
-    let mut text = serde_json::to_vec(entry).map_err(|error| Error::Io {
-        path: PathBuf::from("swap"),
+    serde_json::to_vec(entry).map_err(|error| Error::Io {
+        path: "swap".into(),
         source: error.into(),
-    })?;
-    text.push(b'\n');
-    Ok(text)
+    })
 }
 
-fn append(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let mut file: File = OpenOptions::new().append(true).open(path)?;
-    let before = file.metadata()?.len();
-    let written = file.write_all(text).and_then(|()| file.sync_data());
-    if let Err(error) = written {
-        // Half a line must not stand before the next one.
-        file.set_len(before)?;
-        return Err(error);
-    }
-    Ok(())
-}
-
-/// The bytes up to the last end of a line.
+/// The bytes up to the last end of a line: on files a crash may have left half a line behind it.
 fn whole_lines(bytes: &[u8]) -> &[u8] {
     let end = bytes
         .iter()
@@ -197,5 +171,5 @@ fn parse(tenant: &TenantId, number: u64, bytes: &[u8]) -> Result<Swap, String> {
             (None, _) => return Err("it does not begin with a request".to_owned()),
         }
     }
-    swap.ok_or_else(|| ErrorKind::UnexpectedEof.to_string())
+    swap.ok_or_else(|| "it is empty".to_owned())
 }

@@ -1,14 +1,16 @@
 //! Which step may follow which, whatever comes in, and what a crash leaves on the disk.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use proptest::prelude::{Just, Strategy, prop, proptest};
 use semver::Version;
 
 use super::{Action, CanaryPlan, Change, Entry, Options, Request, Stage, Step, Swap, Swaps};
 use crate::consent::Difference;
-use crate::generation::Generations;
 use crate::id::TenantId;
+use crate::store::Files;
 
 fn tenant() -> TenantId {
     TenantId::new("acme").unwrap()
@@ -257,22 +259,24 @@ proptest! {
         let way = whole_way();
         let (last, before) = way.split_at(count).0.split_last().unwrap();
         before.iter().for_each(|step| swaps.record(&mut swap, step.clone(), 1).unwrap());
-        let whole = fs::read(&path).unwrap();
+        let whole = fs::read(&path).unwrap().len();
         swaps.record(&mut swap.clone(), last.clone(), 1).unwrap();
         let text = fs::read(&path).unwrap();
-        let torn = text.len() - 1 - cut.min(text.len() - whole.len() - 1);
+        let torn = text.len() - 1 - cut.min(text.len() - whole - 1);
         fs::write(&path, &text[..torn]).unwrap();
         assert_eq!(swaps.load(&tenant(), 1).unwrap(), swap);
-        if !swap.stage.is_over() {
-            assert_eq!(swaps.interrupted(&tenant()).unwrap(), [swap]);
-            assert_eq!(fs::read(&path).unwrap(), whole, "the torn line is cut off");
-        }
+        assert_eq!(swaps.interrupted(&tenant()).unwrap().len(), usize::from(!swap.stage.is_over()));
+        swaps.record(&mut swap, last.clone(), 1).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), text, "the torn line is cut off");
     }
 }
 
-fn journal(folder: &std::path::Path) -> (Swaps, std::path::PathBuf) {
-    Generations::open(folder).unwrap();
-    (Swaps::new(folder), folder.join("acme/swaps/1.jsonl"))
+fn journal(folder: &Path) -> (Swaps, PathBuf) {
+    let files = Files::open(folder).unwrap();
+    (
+        Swaps::new(Arc::new(files)),
+        folder.join("tenants/acme/swaps/1.jsonl"),
+    )
 }
 
 #[test]
@@ -309,4 +313,26 @@ fn numbers_go_on_and_what_is_over_is_not_taken_up() {
     assert_eq!(swaps.interrupted(&tenant()).unwrap(), [first]);
     assert_eq!(swaps.last(&tenant(), 1).unwrap(), [second]);
     assert_eq!(swaps.load(&tenant(), 9).unwrap_err().code(), "swap-unknown");
+}
+
+#[test]
+fn a_swap_that_another_has_gone_on_with_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let (swaps, _) = journal(folder.path());
+    let mut ours = swaps.begin(&tenant(), request(), 0).unwrap();
+    let mut theirs = ours.clone();
+    swaps.record(&mut theirs, resolved(Vec::new()), 1).unwrap();
+    let before = ours.clone();
+    let error = swaps
+        .record(&mut ours, Step::Cancelled { by: by_ada() }, 2)
+        .unwrap_err();
+    assert_eq!(
+        (error.code(), error.to_string().as_str()),
+        (
+            "swap-taken-over",
+            "swap 1 of tenant acme was taken over by another host"
+        )
+    );
+    assert_eq!(ours, before);
+    assert_eq!(swaps.load(&tenant(), 1).unwrap(), theirs);
 }

@@ -84,11 +84,11 @@ fn generation(drive: &Drive, swap: &Swap, serving: &Generation, number: u64) -> 
     Ok(Generation::new(number, modules)?.without(broken))
 }
 
-/// Writes the generation down. An error after the file is in place is none: the file decides. Blocks.
+/// Writes the generation down. An error after the record is in place is none: the record decides. Blocks.
 fn save(host: &Host, next: &generation::Generation) -> Result<(), Error> {
     let saved = host.generations.save(next);
     match host.generations.load(&next.tenant) {
-        Ok(current) if current.number == next.number => {
+        Ok(current) if current == *next => {
             if let Err(error) = saved {
                 tracing::error!(tenant = %next.tenant, %error, "a generation is in place, but not all was done for it");
             }

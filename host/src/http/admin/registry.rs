@@ -289,8 +289,8 @@ async fn unyank_release(
 /// `GET /admin/v1/registry/publishers`
 async fn publishers(State(app): State<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
     administer(&*app.principal(&headers)?, Domain::Host)?;
-    let keys = app.host.catalog().trust().list();
-    let keys: Vec<_> = keys.iter().map(Known::of).collect();
+    let keys = blocking::run(|| app.host.catalog().trust().keys()).map_err(Error::from)?;
+    let keys: Vec<_> = keys.all().iter().map(Known::of).collect();
     reply::json(problem::OK, &json!({ "publishers": keys }))
 }
 

@@ -8,6 +8,7 @@ use millwork_registry::consent::Told;
 use millwork_registry::generation::{Generation, Installation};
 use millwork_registry::manifest::Permission;
 use millwork_registry::release::Summary;
+use millwork_registry::trust::TrustedKeys;
 use semver::VersionReq;
 use serde_json::{Map, Value};
 
@@ -23,6 +24,8 @@ const VERSIONS_SHOWN_MAX: usize = 100;
 /// The catalogue as one tenant sees it.
 pub(super) struct Shelf<'a> {
     pub(super) catalog: &'a Catalog,
+    /// Those that are trusted now.
+    pub(super) keys: TrustedKeys,
     pub(super) installed: Generation,
     pub(super) serving: Arc<tenant::Generation>,
     /// The swap that is under way.
@@ -108,7 +111,7 @@ impl Shelf<'_> {
             let version = &listed.summary.version;
             listed.yanked.is_none()
                 && range.is_none_or(|range| range.matches(version))
-                && self.catalog.trust().check_summary(&listed.summary).is_ok()
+                && self.keys.check_summary(&listed.summary).is_ok()
         };
         let order = |listed: &&Listed| {
             let version = &listed.summary.version;
@@ -123,7 +126,7 @@ impl Shelf<'_> {
         Item {
             installed: installed.map(|installed| self.installed(versions, installed)),
             swap: self.swap_of(&summary.name).map(|view| view.swap.number),
-            trusted: self.catalog.trust().check_summary(&summary).is_ok(),
+            trusted: self.keys.check_summary(&summary).is_ok(),
             title: summary.title.unwrap_or_else(|| summary.name.clone()),
             name: summary.name,
             description: summary.description,
@@ -159,7 +162,7 @@ impl Shelf<'_> {
 
     fn release(&self, listed: &Listed) -> Release {
         let summary = &listed.summary;
-        let refused = self.catalog.trust().check_summary(summary).err();
+        let refused = self.keys.check_summary(summary).err();
         let granted = self
             .installation(&summary.name)
             .map(|installed| installed.granted.as_slice());

@@ -157,9 +157,13 @@ fn registry(refusal: &Refusal) -> Problem {
         Refusal::DependenciesUnmet(_) | Refusal::RoutesCollide(_) => Kind::Conflict,
         Refusal::Conflict(_) | Refusal::NoVersionFits(_) => Kind::Conflict,
         Refusal::NotGranted { .. } | Refusal::GenerationOutdated { .. } => Kind::Conflict,
-        Refusal::SwapStage { .. } => Kind::Conflict,
+        Refusal::SwapStage { .. } | Refusal::SwapTakenOver { .. } => Kind::Conflict,
         Refusal::TooLarge { .. } => Kind::TooLarge,
         Refusal::Damaged { .. } => return Problem::internal(refusal.code(), refusal.to_string()),
+        Refusal::Unavailable(_) => {
+            let problem = Problem::new(Kind::Unavailable, refusal.code(), refusal.to_string());
+            return problem.retry_after(1);
+        }
         Refusal::Io { .. } => return unavailable(refusal.to_string()),
         _ => Kind::Invalid,
     };

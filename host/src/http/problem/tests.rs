@@ -65,6 +65,8 @@ async fn every_channel_has_its_status() {
     check(Error::Forbidden("client.write".to_owned()), 403, "forbidden").await;
     check(Error::Behind { after: 2, at: 1 }, 503, "read-model-behind").await;
     check(Error::Contention(3), 503, "contention").await;
+    let unreached = millwork_registry::Error::Unavailable("MongoDB of profile big".to_owned());
+    check(Error::Registry(unreached), 503, "registry-unavailable").await;
     check(
         Error::Unauthenticated("the token has expired"),
         401,

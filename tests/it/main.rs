@@ -36,6 +36,7 @@ mod restart;
 mod search;
 mod sequences;
 mod settings;
+mod shared_registry;
 mod servers;
 mod swaps;
 mod tenancy;

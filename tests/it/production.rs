@@ -7,7 +7,7 @@ use millwork_tests::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS};
 
 /// How a host is started whose tenants are on servers unless they say otherwise; nothing, which is said, where one of the
 /// servers cannot be had. Each has a database, indexes, keys and streams of its own.
-fn setup() -> Option<Setup> {
+pub(crate) fn setup() -> Option<Setup> {
     static HOSTS: AtomicU32 = AtomicU32::new(0);
     let (mongodb, redis) = (MONGODB.shared()?, REDIS.shared()?);
     let (elasticsearch, nats) = (ELASTICSEARCH.shared()?, NATS.shared()?);

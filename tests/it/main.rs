@@ -38,6 +38,7 @@ mod restart;
 mod search;
 mod sequences;
 mod settings;
+mod shared_registry;
 mod servers;
 mod swaps;
 mod tenancy;

@@ -372,8 +372,8 @@ mod tests {
         }
         let files = open(folder.path());
         let is_there = |name: &&str| folder.path().join(name).exists();
-        assert!(!left.iter().any(|name| is_there(&name)));
-        assert!(kept.iter().all(|name| is_there(&name)));
+        assert!(!left.iter().any(is_there));
+        assert!(kept.iter().all(is_there));
         fs::write(folder.path().join("registry/trust.json.9-9.tmp"), "").unwrap();
         assert_eq!(
             files.names("registry").unwrap(),

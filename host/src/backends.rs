@@ -215,18 +215,7 @@ impl Backends {
     }
 
     fn put_on_s3(&mut self, name: &str, s3: &profile::S3) -> Result<(), String> {
-        let key = format!("profiles.{name}.s3");
-        let settings = S3Settings {
-            endpoint: s3.endpoint.clone(),
-            public_endpoint: s3.public_endpoint.clone(),
-            region: s3.region.clone(),
-            bucket_prefix: s3.bucket_prefix.clone(),
-            access_key: s3.access_key.read(&format!("{key}.access_key")).map_err(told)?,
-            secret_key: s3.secret_key.read(&format!("{key}.secret_key")).map_err(told)?,
-            path_style: s3.path_style,
-            encrypted: s3.encryption == profile::Encryption::Aes256,
-            timeout: s3.timeout,
-        };
+        let settings = S3Settings::of(name, s3).map_err(told)?;
         self.blobs = Arc::new(S3Blobs::new(settings));
         Ok(())
     }

@@ -36,6 +36,8 @@ use super::body::Body;
 use super::link::{Link, disposition};
 use super::{Address, BlobError, Blobs, Bucket, Content, Entry, Info, Page, Part};
 use crate::capability::platform::now_ms;
+use crate::config::file::ConfigError;
+use crate::config::profile;
 
 /// Bytes of one part of a large blob: S3 wants at least 5 MiB, and at most 10,000 parts.
 const PART_BYTES: usize = 8 << 20;
@@ -84,6 +86,33 @@ impl Default for S3Settings {
     }
 }
 
+impl S3Settings {
+    /// What a profile says.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`] when a secret cannot be read.
+    pub fn of(profile: &str, s3: &profile::S3) -> Result<Self, ConfigError> {
+        let key = format!("profiles.{profile}.s3");
+        Ok(Self {
+            endpoint: s3.endpoint.clone(),
+            public_endpoint: s3.public_endpoint.clone(),
+            region: s3.region.clone(),
+            bucket_prefix: s3.bucket_prefix.clone(),
+            access_key: s3.access_key.read(&format!("{key}.access_key"))?,
+            secret_key: s3.secret_key.read(&format!("{key}.secret_key"))?,
+            path_style: s3.path_style,
+            encrypted: s3.encryption == profile::Encryption::Aes256,
+            timeout: s3.timeout,
+        })
+    }
+
+    /// A client of the server, which does not connect yet.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::from_conf(config(self, self.endpoint.as_deref()))
+    }
+}
+
 /// See the module.
 pub struct S3Blobs {
     client: Client,
@@ -103,7 +132,7 @@ impl S3Blobs {
             .as_deref()
             .or(settings.endpoint.as_deref());
         Self {
-            client: Client::from_conf(config(&settings, settings.endpoint.as_deref())),
+            client: settings.client(),
             signing: Client::from_conf(config(&settings, public)),
             settings,
             ready: Mutex::default(),

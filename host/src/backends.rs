@@ -8,6 +8,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capability::blobs::Blobs;
+use crate::capability::blobs::files::FilesBlobs;
+use crate::capability::blobs::link::LinkKey;
+use crate::capability::blobs::s3::{S3Blobs, S3Settings};
 use crate::capability::cache::Cache;
 use crate::capability::cache::memory::MemoryCache;
 use crate::capability::cache::redis::RedisCache;
@@ -54,6 +58,8 @@ pub struct Backends {
     pub rate_limits: Arc<dyn RateLimits>,
     /// Indexes of text.
     pub search: Arc<dyn Search>,
+    /// Files and other large bytes.
+    pub blobs: Arc<dyn Blobs>,
     /// What components say to each other.
     pub bus: Arc<dyn Bus>,
     /// Whether others than this host hear what is said on the bus, so that the feed is relayed to it.
@@ -80,6 +86,8 @@ impl Backends {
         let reading = SqliteDocumentsLimits {
             readers_max: document_readers_max,
         };
+        let links = LinkKey::open(&config.data);
+        let links = links.map_err(|error| Error::Unavailable(format!("key of links: {error}")))?;
         Ok(Self {
             events: Arc::new(SqliteEvents::open(&config.data.join("events.db"), &limits)?),
             documents: Arc::new(SqliteDocuments::new(config.data.join("tenants"), reading)),
@@ -89,6 +97,7 @@ impl Backends {
                 config.data.join("tenants"),
                 TantivySearchLimits::default(),
             )),
+            blobs: Arc::new(FilesBlobs::new(config.data.join("tenants"), links)),
             bus: Arc::new(SqliteBus::open(
                 &config.data.join("messages.db"),
                 SqliteBusLimits::default(),
@@ -124,6 +133,12 @@ impl Backends {
         {
             let opened = backends.put_on_elasticsearch(name, elasticsearch);
             opened.map_err(|error| unreached(name, "Elasticsearch", &error))?;
+        }
+        if profile.blobs == profile::Blobs::S3
+            && let Some(s3) = &profile.s3
+        {
+            let opened = backends.put_on_s3(name, s3);
+            opened.map_err(|error| unreached(name, "S3", &error))?;
         }
         if profile.messages == profile::Messages::Nats
             && let Some(nats) = &profile.nats
@@ -189,6 +204,12 @@ impl Backends {
             replicas: server.replicas,
         };
         self.search = Arc::new(ElasticsearchSearch::new(settings).map_err(told)?);
+        Ok(())
+    }
+
+    fn put_on_s3(&mut self, name: &str, s3: &profile::S3) -> Result<(), String> {
+        let settings = S3Settings::of(name, s3).map_err(told)?;
+        self.blobs = Arc::new(S3Blobs::new(settings));
         Ok(())
     }
 

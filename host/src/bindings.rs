@@ -5,7 +5,7 @@
 #![expect(missing_docs, reason = "generated; the WIT carries the documentation")]
 
 /// What the host gives: `millwork:platform`, `millwork:documents`, `millwork:cache`, `millwork:search`,
-/// `millwork:messaging`.
+/// `millwork:blobs`, `millwork:messaging`.
 pub mod imports {
     wasmtime::component::bindgen!({
         path: "../wit",
@@ -37,6 +37,7 @@ pub mod projections {
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
             "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:blobs": crate::bindings::imports::millwork::blobs,
             "millwork:messaging": crate::bindings::imports::millwork::messaging,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
@@ -54,6 +55,7 @@ pub mod queries {
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
             "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:blobs": crate::bindings::imports::millwork::blobs,
             "millwork:messaging": crate::bindings::imports::millwork::messaging,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
@@ -71,6 +73,7 @@ pub mod subscriptions {
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
             "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:blobs": crate::bindings::imports::millwork::blobs,
             "millwork:messaging": crate::bindings::imports::millwork::messaging,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },
@@ -88,6 +91,7 @@ pub mod lifecycle {
             "millwork:documents": crate::bindings::imports::millwork::documents,
             "millwork:cache": crate::bindings::imports::millwork::cache,
             "millwork:search": crate::bindings::imports::millwork::search,
+            "millwork:blobs": crate::bindings::imports::millwork::blobs,
             "millwork:messaging": crate::bindings::imports::millwork::messaging,
             "millwork:module/types": crate::bindings::aggregates::millwork::module::types,
         },

@@ -9,6 +9,7 @@ pub mod rate_limits;
 pub mod messaging;
 pub mod platform;
 pub mod search;
+pub mod blobs;
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 

@@ -23,6 +23,7 @@ pub use self::line::PublishedEvent;
 use crate::bindings::subscriptions::exports::millwork::module::subscriptions::Outcome;
 use crate::bindings::types;
 use crate::blocking;
+use crate::capability::blobs::component::Keeping;
 use crate::capability::documents::component::Access;
 use crate::capability::messaging::component::Speech;
 use crate::capability::messaging::{Bus, BusError, Outlet, Speaker};
@@ -282,9 +283,11 @@ impl Deliverer {
         let caller = to.tenant.caller().clone();
         let access = Access::Read(Arc::clone(&to.tenant.documents));
         let searching = Searching::Read(Arc::clone(&to.tenant.search));
+        let keeping = Keeping::Write(Arc::clone(&to.tenant.blobs));
+        let cache = &to.tenant.cache;
         let mut effects = to
             .module
-            .effects(&caller.tenant, access, &to.tenant.cache, searching, &self.calls);
+            .effects(&caller.tenant, access, cache, searching, keeping, &self.calls);
         let speaker = Speaker {
             component: Arc::from(to.module.manifest.name.as_str()),
             user: event.origin.user.clone(),

@@ -1,6 +1,6 @@
 //! The host over HTTP: routes, and the layers around every handler.
 //!
-//! Fixed routes are `/health`, `/metrics`, `/admin/v1` and `/api/v1/marketplace`; everything else is [`gateway`]'s, which
+//! Fixed routes are `/health`, `/metrics`, `/admin/v1`, `/blobs` and `/api/v1/marketplace`; everything else is [`gateway`]'s, which
 //! answers `/api/v1` from the manifests of the tenant's modules. [`exchange`] stands around all of them, [`problem`] is how
 //! failures look.
 
@@ -8,7 +8,6 @@ mod server;
 mod exchange;
 pub mod auth;
 pub mod token;
-pub mod secret_file;
 mod limits;
 mod gateway;
 mod commands;
@@ -25,6 +24,7 @@ mod openapi;
 mod admin;
 mod swaps;
 mod letters;
+mod blobs;
 mod marketplace;
 mod forward;
 mod health;
@@ -51,6 +51,7 @@ use self::forward::Forwarder;
 use self::limits::Limiter;
 use self::problem::Problem;
 use self::token::Keys;
+use crate::capability::blobs::link::LinkKey;
 use crate::error::Error;
 use crate::host::Host;
 
@@ -63,23 +64,26 @@ const COMPRESSED_BYTES_MIN: u64 = 1_024;
 pub struct App {
     host: Arc<Host>,
     door: Door,
+    links: LinkKey,
     limiter: Limiter,
     forwarder: Forwarder,
     metrics: PrometheusHandle,
 }
 
 impl App {
-    /// The host behind HTTP, with its key from the data folder, or the cluster's.
+    /// The host behind HTTP, with its keys from the data folder, or the cluster's.
     ///
     /// # Errors
-    /// When the key cannot be read, made or written.
+    /// When a key cannot be read, made or written.
     pub fn new(host: Arc<Host>, metrics: PrometheusHandle) -> io::Result<Arc<Self>> {
         let config = host.config();
         let door = Door::new(Keys::of(config)?, config.http.tokens_cached);
+        let links = LinkKey::open(&config.data)?;
         let limiter = Limiter::new(&config.http);
         Ok(Arc::new(Self {
             host,
             door,
+            links,
             limiter,
             forwarder: Forwarder::default(),
             metrics,
@@ -108,6 +112,7 @@ impl App {
             .merge(admin::registry::routes())
             .route("/admin/v1/tokens", post(admin::issue_token))
             .merge(letters::routes())
+            .merge(blobs::routes())
             .fallback(gateway::serve)
             .layer(CatchPanicLayer::custom(panicked))
             .layer(middleware::from_fn_with_state(

@@ -17,6 +17,7 @@
 pub mod error;
 pub mod config;
 pub mod blocking;
+pub mod secret_file;
 pub mod sqlite;
 pub mod mongodb;
 pub mod redis_link;

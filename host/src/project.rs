@@ -19,6 +19,7 @@ use tokio::time::Instant;
 
 pub use self::progress::Progress;
 use crate::blocking;
+use crate::capability::blobs::component::Keeping;
 use crate::capability::documents::component::Access;
 use crate::capability::documents::{Checkpoint, DocumentError, Line, Unit};
 use crate::capability::search::component::Searching;
@@ -321,9 +322,12 @@ impl Projector {
                 // Its writes are looked at and thrown away.
                 Line::Trial => Searching::Rehearse(search),
             };
-            let effects =
-                step.module
-                    .effects(&caller.tenant, access, &step.tenant.cache, searching, &self.calls);
+            // What they hold may be another when a read model is built anew.
+            let keeping = Keeping::Denied("a projection may not use blobs");
+            let cache = &step.tenant.cache;
+            let effects = step
+                .module
+                .effects(&caller.tenant, access, cache, searching, keeping, &self.calls);
             let applied = step
                 .module
                 .component

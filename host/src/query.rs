@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::bindings::types;
 use crate::blocking;
+use crate::capability::blobs::component::Keeping;
 use crate::capability::documents::component::Access;
 use crate::capability::documents::query::{Find, Scope};
 use crate::capability::documents::{Document, Page};
@@ -114,7 +115,8 @@ pub async fn answer_at(
     let caller = tenant.caller().clone();
     let access = Access::Read(Arc::clone(&tenant.documents));
     let searching = Searching::Read(Arc::clone(&tenant.search));
-    let mut effects = module.effects(&caller.tenant, access, &tenant.cache, searching, limits);
+    let keeping = Keeping::Read(Arc::clone(&tenant.blobs));
+    let mut effects = module.effects(&caller.tenant, access, &tenant.cache, searching, keeping, limits);
     if let Some(outlet) = tenant.outlet.get() {
         let permissions = &module.manifest.permissions;
         effects

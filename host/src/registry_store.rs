@@ -11,6 +11,8 @@ pub mod cached;
 use std::path::Path;
 use std::sync::Arc;
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
 use millwork_registry::Error as Refusal;
 use millwork_registry::store::{Artifacts, FileArtifacts, Files, Store};
 use tokio::runtime::Handle;
@@ -18,13 +20,18 @@ use tokio::runtime::Handle;
 use self::cached::CachedArtifacts;
 use self::chunks::MongoArtifacts;
 use self::mongodb::MongoStore;
-use crate::config::Config;
+use self::s3::S3Artifacts;
+use crate::capability::blobs::s3::S3Settings;
 use crate::config::cluster::Cluster;
+use crate::config::{Config, profile};
 use crate::error::Error;
 use crate::mongodb::MongoSettings;
 
 /// Artifacts in the data folder: all there are, or those that were seen.
 const ARTIFACTS: &str = "registry/artifacts";
+
+/// The largest artifact goes in one request, and is as much as this many of those that a profile's timeout is for.
+const ARTIFACT_REQUESTS: u32 = 8;
 
 /// What the registry is kept in.
 #[derive(Debug, Clone)]
@@ -66,12 +73,31 @@ impl RegistryStore {
         let settings = settings.map_err(|error| Error::Unavailable(error.to_string()))?;
         let what = format!("MongoDB of profile {name}");
         let records = Arc::new(MongoStore::new(settings, what, Handle::current()));
-        let shared = MongoArtifacts::new(Arc::clone(&records));
+        let shared: Arc<dyn Artifacts> = match profile.as_ref().and_then(|profile| profile.s3.as_ref()) {
+            Some(s3) => Arc::new(on_s3(name, s3)?),
+            None => Arc::new(MongoArtifacts::new(Arc::clone(&records))),
+        };
         Ok(Self {
             records,
-            artifacts: Arc::new(CachedArtifacts::new(files, Arc::new(shared))),
+            artifacts: Arc::new(CachedArtifacts::new(files, shared)),
         })
     }
+}
+
+/// In a bucket beside those of tenants, whose names have a hyphen after the prefix.
+fn on_s3(name: &str, s3: &profile::S3) -> Result<S3Artifacts, Error> {
+    let settings = S3Settings::of(name, s3).map_err(|error| Error::Unavailable(error.to_string()))?;
+    let limits = TimeoutConfig::builder()
+        .connect_timeout(s3.timeout)
+        .operation_timeout(s3.timeout * ARTIFACT_REQUESTS);
+    let client = settings.client();
+    let config = client.config().to_builder().timeout_config(limits.build());
+    Ok(S3Artifacts::new(
+        Client::from_conf(config.build()),
+        format!("{}artifacts", settings.bucket_prefix),
+        format!("S3 of profile {name}"),
+        Handle::current(),
+    ))
 }
 
 /// Tells the log why, and others what: the cause may name servers.

@@ -24,6 +24,7 @@ pub use self::canary::Canary;
 pub use self::module::Module;
 pub use self::routes::Routed;
 use self::routes::Routes;
+use crate::capability::blobs::Blobs;
 use crate::capability::cache::Cache;
 use crate::capability::documents::Documents;
 use crate::capability::messaging::Outlet;
@@ -45,6 +46,8 @@ pub struct Tenant {
     pub rate_limits: Arc<dyn RateLimits>,
     /// The indexes of the whole host; each call names its tenant.
     pub search: Arc<dyn Search>,
+    /// The blobs of the whole host; each call names its tenant.
+    pub blobs: Arc<dyn Blobs>,
     /// How far its projections have come.
     pub progress: Progress,
     /// Held by whoever changes the generation: one swap at a time. An `Arc`, so that a task can hold it to its end.
@@ -73,6 +76,8 @@ pub struct Stores {
     pub rate_limits: Arc<dyn RateLimits>,
     /// See [`Tenant::search`].
     pub search: Arc<dyn Search>,
+    /// See [`Tenant::blobs`].
+    pub blobs: Arc<dyn Blobs>,
 }
 
 /// The modules that a tenant runs at one moment.
@@ -125,6 +130,7 @@ impl Tenant {
             cache: stores.cache,
             rate_limits: stores.rate_limits,
             search: stores.search,
+            blobs: stores.blobs,
             progress: Progress::default(),
             swapping: Arc::default(),
             projecting: Mutex::new(()),

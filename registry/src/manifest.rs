@@ -3,6 +3,7 @@
 //! Types only say the shape; [`Manifest::parse`] is the one door, and what comes out of it is consistent: every name
 //! that is referred to exists, every collection has one projection that writes it, every schema compiles.
 
+mod bucket;
 mod check;
 mod command;
 mod host_pattern;
@@ -20,6 +21,7 @@ use indexmap::IndexMap;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
+pub use self::bucket::{BUCKET_NAME_BYTES_MAX, Bucket, Lifetime};
 pub use self::command::{Aggregate, Command, Fact, Related};
 pub use self::host_pattern::HostPattern;
 pub use self::index::{Index, IndexField, IndexKind};
@@ -85,6 +87,9 @@ pub struct Manifest {
     /// What can be searched by its text, by name.
     #[serde(default)]
     pub indexes: IndexMap<String, Index>,
+    /// Where blobs are kept, by name.
+    #[serde(default)]
+    pub buckets: IndexMap<String, Bucket>,
     /// What turns events into documents, by name.
     #[serde(default)]
     pub projections: IndexMap<String, Projection>,

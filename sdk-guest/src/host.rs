@@ -2,6 +2,7 @@
 
 #[cfg(target_family = "wasm")]
 pub(crate) use crate::bindings::lifecycle::millwork::{
+    blobs::blobs,
     cache::cache,
     documents::documents,
     messaging::{commands, events, requests},
@@ -11,4 +12,4 @@ pub(crate) use crate::bindings::lifecycle::millwork::{
 #[cfg(not(target_family = "wasm"))]
 pub(crate) use crate::testing::memory::{cache, clock, commands, documents, events, log, random, requests};
 #[cfg(not(target_family = "wasm"))]
-pub(crate) use crate::testing::search;
+pub(crate) use crate::testing::{blobs, search};

@@ -81,6 +81,7 @@
 mod aggregate;
 #[doc(hidden)]
 pub mod bindings;
+pub mod blobs;
 pub mod cache;
 pub mod clock;
 pub mod documents;

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use crate::aggregate::{Origin, read};
 use crate::bindings::lifecycle::millwork::module::types;
+use crate::blobs;
 use crate::documents;
 use crate::rejection::Rejection;
 use crate::search;
@@ -38,6 +39,9 @@ pub enum QueryError {
     /// An index could not be searched.
     #[error(transparent)]
     Search(#[from] search::Error),
+    /// A blob could not be read, or no link be made.
+    #[error(transparent)]
+    Blobs(#[from] blobs::Error),
 }
 
 impl From<Rejection> for QueryError {

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::aggregate::{Origin, read};
 use crate::bindings::lifecycle::millwork::module::types;
 use crate::bindings::subscriptions::exports::millwork::module::subscriptions as wit;
+use crate::blobs;
 use crate::documents;
 use crate::messaging;
 use crate::projection::Recorded;
@@ -77,6 +78,16 @@ impl From<messaging::Error> for NotHandled {
             }
             messaging::Error::Rejected(_) => Self::reject("message-rejected", message),
             _ => Self::reject("message-refused", message),
+        }
+    }
+}
+
+impl From<blobs::Error> for NotHandled {
+    fn from(error: blobs::Error) -> Self {
+        let message = error.to_string();
+        match error {
+            blobs::Error::Unavailable => Self::retry("blobs-unavailable", message),
+            _ => Self::reject("blobs-refused", message),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Native builds only. A decision runs through the same code as in the host, from JSON text to JSON text.
 
+pub(crate) mod blobs;
 pub(crate) mod memory;
 pub(crate) mod search;
 mod scenario;

@@ -50,6 +50,38 @@ fn a_wrong_value_is_refused_at_the_start_with_its_key() {
     );
     let told = refused("[profiles.big]\nevents = \"mongodb\"", None);
     assert!(told.contains("profiles.big.mongodb: is missing"), "{told}");
+    for (s3, told_of) in [
+        ("", "profiles.big.s3: is missing"),
+        ("[profiles.big.s3]", "profiles.big.s3.access_key: is missing"),
+        (
+            "s3 = { access_key = \"a\" }",
+            "profiles.big.s3.secret_key: is missing",
+        ),
+        (
+            "s3 = { endpoint = \"s3.internal\" }",
+            "profiles.big.s3.endpoint: begins with http://",
+        ),
+        (
+            "s3 = { public_endpoint = \"ftp://s3\" }",
+            "profiles.big.s3.public_endpoint",
+        ),
+        (
+            "s3 = { access_key = \"a\", secret_key = \"s\", region = \"\" }",
+            "profiles.big.s3.region",
+        ),
+        (
+            "s3 = { access_key = \"a\", secret_key = \"s\", bucket_prefix = \"Big\" }",
+            "profiles.big.s3.bucket_prefix",
+        ),
+        (
+            "s3 = { access_key = \"a\", secret_key = \"s\", bucket_prefix = \"of-twenty-four-letters-x\" }",
+            "profiles.big.s3.bucket_prefix: is at most 23",
+        ),
+        ("s3 = { encryption = \"rot13\" }", "profiles.big.s3.encryption"),
+    ] {
+        let told = refused(&format!("[profiles.big]\nblobs = \"s3\"\n{s3}"), None);
+        assert!(told.contains(told_of), "{told}");
+    }
     let told = refused(
         "[profiles.big]\nevents = \"mongodb\"\nmongodb.url = { file = \"/nowhere\" }",
         None,

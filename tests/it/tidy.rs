@@ -188,6 +188,7 @@ const HOST_ORDER: [&[&str]; 17] = [
         "error",
         "config",
         "blocking",
+        "secret_file",
         "sqlite",
         "mongodb",
         "redis_link",
@@ -267,6 +268,7 @@ fn capabilities_do_not_know_each_other() {
         "rate_limits",
         "search",
         "messaging",
+        "blobs",
     ];
     let mut broken = Vec::new();
     for source in sources()
@@ -293,7 +295,9 @@ fn backends_do_not_see_the_wit() {
             || source.path.contains("/sqlite")
             || source.path.contains("/memory")
             || source.path.contains("/redis")
-            || source.path.contains("/nats");
+            || source.path.contains("/nats")
+            || source.path.contains("/files")
+            || source.path.contains("/s3");
         source.is_in("host/src/") && backend && source.code().contains("crate::bindings")
     });
     assert_none(

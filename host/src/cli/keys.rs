@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::Remote;
 use super::output::{Output, items, table, text};
-use crate::http::secret_file;
+use crate::secret_file;
 
 const PATH: &str = "/admin/v1/registry/publishers";
 

@@ -18,7 +18,8 @@ use crate::config::{Config, file};
 use crate::host::Host;
 use crate::http::auth::{ADMIN, OPERATOR};
 use crate::http::token::{Claims, Keys, TTL_SECONDS_MAX};
-use crate::http::{self, App, now_seconds, secret_file};
+use crate::http::{self, App, now_seconds};
+use crate::secret_file;
 use crate::telemetry::{self, LogFormat};
 
 /// How often samples of histograms are folded, so that they do not pile up when nobody scrapes.

@@ -10,6 +10,8 @@ use super::file::{ConfigError, Secret};
 
 /// The profile that is always there: everything on files of this host.
 pub const EMBEDDED: &str = "embedded";
+/// Longest beginning of the names of buckets, in bytes: of the 63 that S3 allows, 40 stay for the tenant.
+const BUCKET_PREFIX_BYTES_MAX: usize = 23;
 /// Longest name of a profile, in bytes.
 const NAME_BYTES_MAX: usize = 40;
 
@@ -25,6 +27,8 @@ pub struct Profile {
     pub cache: Cache,
     /// Where components search.
     pub search: Search,
+    /// Where files and other large bytes are kept.
+    pub blobs: Blobs,
     /// What carries what components say to each other.
     pub messages: Messages,
     /// For [`Events::Mongodb`] and [`Documents::Mongodb`].
@@ -33,6 +37,8 @@ pub struct Profile {
     pub redis: Option<Redis>,
     /// For [`Search::Elasticsearch`].
     pub elasticsearch: Option<Elasticsearch>,
+    /// For [`Blobs::S3`].
+    pub s3: Option<S3>,
     /// For [`Messages::Nats`].
     pub nats: Option<Nats>,
 }
@@ -79,6 +85,17 @@ pub enum Search {
     Tantivy,
     /// A cluster that hosts share.
     Elasticsearch,
+}
+
+/// Backends of blobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Blobs {
+    /// Files of each tenant.
+    #[default]
+    Files,
+    /// A server that hosts share.
+    S3,
 }
 
 /// Backends of messages.
@@ -169,6 +186,58 @@ impl Default for Elasticsearch {
             prefix: "millwork-".to_owned(),
             timeout: Duration::from_secs(5),
             replicas: 1,
+        }
+    }
+}
+
+/// AWS, or a server that speaks S3.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct S3 {
+    /// `http://` or `https://`, without credentials; that of AWS for the region when absent.
+    pub endpoint: Option<String>,
+    /// The same for browsers and others who get links; `endpoint` when absent.
+    pub public_endpoint: Option<String>,
+    /// Where the buckets are.
+    pub region: String,
+    /// What the names of all buckets begin with: lowercase letters, digits and hyphens, at most 23.
+    pub bucket_prefix: String,
+    /// Who asks.
+    pub access_key: Secret,
+    /// What proves it.
+    pub secret_key: Secret,
+    /// Whether buckets stand in the path of URLs, as most servers but AWS want it.
+    pub path_style: bool,
+    /// Whether the server encrypts what it keeps.
+    pub encryption: Encryption,
+    /// How long one request, of up to 8 MiB, may take before it counts as failed.
+    #[serde(with = "humantime_serde")]
+    pub timeout: Duration,
+}
+
+/// Encryption on the server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    /// As the bucket's own settings say.
+    #[default]
+    None,
+    /// With keys of the server (SSE-S3).
+    Aes256,
+}
+
+impl Default for S3 {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            public_endpoint: None,
+            region: "us-east-1".to_owned(),
+            bucket_prefix: "millwork-".to_owned(),
+            access_key: Secret::default(),
+            secret_key: Secret::default(),
+            path_style: false,
+            encryption: Encryption::None,
+            timeout: Duration::from_secs(10),
         }
     }
 }
@@ -270,6 +339,11 @@ impl Profile {
             None if self.search == Search::Elasticsearch => return Err(absent(key, "elasticsearch")),
             None => {}
         }
+        match &self.s3 {
+            Some(s3) => s3.check(&format!("{key}.s3"))?,
+            None if self.blobs == Blobs::S3 => return Err(absent(key, "s3")),
+            None => {}
+        }
         match &self.nats {
             Some(nats) => nats.check(&format!("{key}.nats")),
             None if self.messages == Messages::Nats => Err(absent(key, "nats")),
@@ -298,6 +372,37 @@ impl Elasticsearch {
         is_url(&url_key, &self.url.read(&url_key)?, &["http", "https"])?;
         if self.user.is_some() {
             self.password.read(&format!("{key}.password"))?;
+        }
+        Ok(())
+    }
+}
+
+impl S3 {
+    fn check(&self, key: &str) -> Result<(), ConfigError> {
+        for (name, url) in [
+            ("endpoint", &self.endpoint),
+            ("public_endpoint", &self.public_endpoint),
+        ] {
+            if let Some(url) = url {
+                is_url(&format!("{key}.{name}"), url, &["http", "https"])?;
+            }
+        }
+        for (name, secret) in [("access_key", &self.access_key), ("secret_key", &self.secret_key)] {
+            let key = format!("{key}.{name}");
+            if secret.read(&key)?.is_empty() {
+                return Err(ConfigError::wrong(key, "is missing"));
+            }
+        }
+        if self.region.is_empty() {
+            return Err(ConfigError::wrong(format!("{key}.region"), "is empty"));
+        }
+        // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let (prefix, most) = (&self.bucket_prefix, BUCKET_PREFIX_BYTES_MAX);
+        if prefix.len() > most || prefix.starts_with('-') || !prefix.bytes().all(allowed) {
+            let why =
+                format!("is at most {most} lowercase letters, digits and hyphens, a hyphen not the first");
+            return Err(ConfigError::wrong(format!("{key}.bucket_prefix"), why));
         }
         Ok(())
     }

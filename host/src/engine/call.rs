@@ -8,6 +8,7 @@ use wasmtime::{ResourceLimiter, Store, Trap};
 use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::Engine;
+use crate::capability::blobs::component::BlobsCall;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::component::DocumentsCall;
 use crate::capability::messaging::component::MessagingCall;
@@ -31,6 +32,8 @@ pub struct Effects {
     pub cache: CacheCall,
     /// `millwork:search`.
     pub search: SearchCall,
+    /// `millwork:blobs`.
+    pub blobs: BlobsCall,
     /// `millwork:messaging`.
     pub messaging: MessagingCall,
 }
@@ -151,6 +154,11 @@ impl Call {
     }
 
     /// For the linker.
+    pub(super) fn blobs(&mut self) -> &mut BlobsCall {
+        &mut self.effects_mut().blobs
+    }
+
+    /// For the linker.
     pub(super) fn messaging(&mut self) -> &mut MessagingCall {
         &mut self.effects_mut().messaging
     }
@@ -176,6 +184,7 @@ impl Effects {
             documents: DocumentsCall::new(access, None, Arc::clone(&budget)),
             cache: CacheCall::new(None, "", "", Arc::clone(&budget)),
             search: SearchCall::denied("this call may not search", Arc::clone(&budget)),
+            blobs: BlobsCall::denied("this call may not use blobs", Arc::clone(&budget)),
             messaging: MessagingCall::closed(budget),
         }
     }

@@ -5,7 +5,8 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Engine, Result};
 
 use super::call::{Call, Impure};
-use crate::bindings::imports::millwork::{cache, documents, messaging, platform, search};
+use crate::bindings::imports::millwork::{blobs, cache, documents, messaging, platform, search};
+use crate::capability::blobs::component::BlobsCall;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::component::DocumentsCall;
 use crate::capability::messaging::component::MessagingCall;
@@ -33,6 +34,7 @@ pub(super) fn effects(engine: &Engine) -> Result<Linker<Call>> {
     documents::documents::add_to_linker::<_, HasSelf<DocumentsCall>>(&mut linker, Call::documents)?;
     cache::cache::add_to_linker::<_, HasSelf<CacheCall>>(&mut linker, Call::cache)?;
     search::search::add_to_linker::<_, HasSelf<SearchCall>>(&mut linker, Call::search)?;
+    blobs::blobs::add_to_linker::<_, HasSelf<BlobsCall>>(&mut linker, Call::blobs)?;
     messaging::events::add_to_linker::<_, HasSelf<MessagingCall>>(&mut linker, Call::messaging)?;
     messaging::commands::add_to_linker::<_, HasSelf<MessagingCall>>(&mut linker, Call::messaging)?;
     messaging::requests::add_to_linker::<_, HasSelf<MessagingCall>>(&mut linker, Call::messaging)?;

@@ -7,6 +7,7 @@ use semver::Version;
 use super::Host;
 use crate::bindings::types::Failure;
 use crate::blocking;
+use crate::capability::blobs::component::Keeping;
 use crate::capability::documents::component::Access;
 use crate::capability::search::component::Searching;
 use crate::engine::Component;
@@ -93,6 +94,7 @@ fn effects(host: &Host, tenant: &Tenant, module: &Module) -> Effects {
         access,
         &tenant.cache,
         Searching::Write(Arc::clone(&tenant.search)),
+        Keeping::Write(Arc::clone(&tenant.blobs)),
         host.engine.limits(),
     )
 }

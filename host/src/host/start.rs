@@ -119,6 +119,7 @@ impl Host {
             cache: backends.cache,
             rate_limits: backends.rate_limits,
             search: backends.search,
+            blobs: backends.blobs,
         };
         let tenant = Tenant::new(id.clone(), stores, generation, slow_calls_max);
         let tenant = Arc::new(tenant);

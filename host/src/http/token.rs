@@ -11,9 +11,9 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use millwork_registry::id::TenantId;
 use serde::{Deserialize, Serialize};
 
-use super::secret_file;
 use crate::config::Config;
 use crate::error::Error;
+use crate::secret_file;
 
 /// Name of the key's file in the data folder.
 pub const KEY_FILE: &str = "host-key";

@@ -13,6 +13,8 @@ use tokio::sync::watch;
 
 use super::poison::Poison;
 use crate::capability::Budget;
+use crate::capability::blobs::Bucket;
+use crate::capability::blobs::component::{BlobsCall, Buckets, Grants, Keeping};
 use crate::capability::cache::Cache;
 use crate::capability::cache::component::CacheCall;
 use crate::capability::documents::Collection;
@@ -44,6 +46,8 @@ pub struct Module {
     pub collections: Arc<Collections>,
     /// Its indexes, by name.
     pub indexes: Arc<Indexes>,
+    /// Its buckets, by name, and what it may do with them.
+    pub blobs: Grants,
     commands: HashMap<String, Plan>,
     events: HashMap<String, Option<Validator>>,
     published: HashMap<String, Option<Validator>>,
@@ -94,6 +98,10 @@ impl Module {
             params: param_validators(&manifest).map_err(fail)?,
             collections: Arc::new(collections(&manifest)),
             indexes: Arc::new(indexes(&manifest)),
+            blobs: Grants {
+                buckets: Arc::new(buckets(&manifest)),
+                permissions: Arc::from(manifest.permissions.as_slice()),
+            },
             config: Arc::from(installed.config.to_string()),
             component: Arc::new(component),
             digest: Arc::from(digest),
@@ -216,6 +224,7 @@ impl Module {
         access: Access,
         cache: &Arc<dyn Cache>,
         searching: Searching,
+        keeping: Keeping,
         limits: &EngineLimits,
     ) -> Effects {
         let budget = Arc::new(Budget::new(limits.host_calls_max, limits.returned_bytes_max));
@@ -231,6 +240,7 @@ impl Module {
             documents: DocumentsCall::new(access, Some(Arc::clone(&self.collections)), Arc::clone(&budget)),
             cache: CacheCall::new(cache, tenant, &self.manifest.name, Arc::clone(&budget)),
             search: SearchCall::new(searching, indexes, tenant, Arc::clone(&budget)),
+            blobs: BlobsCall::new(keeping, self.blobs.clone(), tenant, Arc::clone(&budget)),
             messaging: MessagingCall::closed(budget),
         }
     }
@@ -386,6 +396,16 @@ fn indexes(manifest: &Manifest) -> Indexes {
         (
             name.clone(),
             Arc::new(Index::declared(&manifest.name, name, declared)),
+        )
+    });
+    declared.collect()
+}
+
+fn buckets(manifest: &Manifest) -> Buckets {
+    let declared = manifest.buckets.iter().map(|(name, declared)| {
+        (
+            name.clone(),
+            Arc::new(Bucket::declared(&manifest.name, name, declared)),
         )
     });
     declared.collect()

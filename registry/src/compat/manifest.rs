@@ -64,6 +64,15 @@ pub(crate) fn changes(old: &Manifest, new: &Manifest, dependants: &Dependants) -
         Some(format!("index {name} {told}"))
     });
     changes.notes.extend(searched);
+    let kept = old.buckets.iter().filter_map(|(name, before)| {
+        let told = match new.buckets.get(name) {
+            None => "is gone: what it holds is no longer reached",
+            Some(after) if after != before => "keeps its blobs for another time",
+            Some(_) => return None,
+        };
+        Some(format!("bucket {name} {told}"))
+    });
+    changes.notes.extend(kept);
     let is_gone = |route: &&Route| {
         let same = |other: &Route| other.method == route.method && other.shape() == route.shape();
         !new.routes.iter().any(same)

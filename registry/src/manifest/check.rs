@@ -1,5 +1,6 @@
 //! Holds a manifest against itself. Every check notes what is wrong and goes on, so that an author sees all of it.
 
+mod buckets;
 mod commands;
 pub(super) mod form;
 mod header;
@@ -19,6 +20,7 @@ pub(super) fn problems(manifest: &Manifest) -> Problems {
     schemas::check(manifest, &mut problems);
     commands::check(manifest, &mut problems);
     indexes::check(manifest, &mut problems);
+    buckets::check(manifest, &mut problems);
     read_models::check(manifest, &mut problems);
     subscriptions::check(manifest, &mut problems);
     routes::check(manifest, &mut problems);

@@ -4,14 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::bucket::is_bucket_name;
 use super::check::form;
 use super::host_pattern::HostPattern;
 use super::subscription::published_event;
 use crate::Error;
 use crate::id::check_name;
 
-/// One thing a component may touch, as text: `documents`, `cache`, `search`, `view:<module>.<View>`,
-/// `events:<module>.<Event>`, `events:plugin.<component>.<Event>`, `messages:publish`, `commands:<module>`,
+/// One thing a component may touch, as text: `documents`, `cache`, `search`, `blobs:read:<bucket>`,
+/// `blobs:write:<bucket>`, `view:<module>.<View>`, `events:<module>.<Event>`, `events:plugin.<component>.<Event>`, `messages:publish`, `commands:<module>`,
 /// `requests:<module>.<Query>`, `http:outbound` or `http:outbound:<host>`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -22,6 +23,10 @@ pub enum Permission {
     Cache,
     /// Write and search own indexes through `millwork:search`.
     Search,
+    /// Read blobs in one of its own buckets through `millwork:blobs`.
+    ReadBlobs(String),
+    /// Read, write and remove blobs in one of its own buckets.
+    WriteBlobs(String),
     /// Read one view of another module as a fact.
     View(QualifiedName),
     /// Project one event of another module.
@@ -52,6 +57,12 @@ impl Permission {
             Self::Search => {
                 "keep documents that can be searched: write and search indexes of its own".to_owned()
             }
+            Self::ReadBlobs(bucket) => {
+                format!("read files of its own in the bucket {bucket}, and give out links to download them")
+            }
+            Self::WriteBlobs(bucket) => format!(
+                "keep files of its own in the bucket {bucket}, and give out links to upload and download them"
+            ),
             Self::View(name) => format!("read {} of the module {} when it decides", name.name, name.module),
             Self::Events(name) => {
                 format!(
@@ -84,6 +95,7 @@ impl Permission {
         match (self, other) {
             (Self::HttpOutbound(None), Self::HttpOutbound(_)) => true,
             (Self::HttpOutbound(Some(wide)), Self::HttpOutbound(Some(narrow))) => wide.covers(narrow),
+            (Self::WriteBlobs(own), Self::ReadBlobs(bucket)) => own == bucket,
             _ => self == other,
         }
     }
@@ -95,6 +107,8 @@ impl fmt::Display for Permission {
             Self::Documents => f.write_str("documents"),
             Self::Cache => f.write_str("cache"),
             Self::Search => f.write_str("search"),
+            Self::ReadBlobs(bucket) => write!(f, "blobs:read:{bucket}"),
+            Self::WriteBlobs(bucket) => write!(f, "blobs:write:{bucket}"),
             Self::View(name) => write!(f, "view:{name}"),
             Self::Events(name) => write!(f, "events:{name}"),
             Self::Published(name) => write!(f, "events:plugin.{name}"),
@@ -114,14 +128,19 @@ impl TryFrom<String> for Permission {
         let malformed = || Error::Form {
             what: "permission",
             text: text.clone(),
-            expected: "documents, cache, search, view:<module>.<View>, events:<module>.<Event>, \
-                       events:plugin.<component>.<Event>, messages:publish, commands:<module>, \
-                       requests:<module>.<Query>, http:outbound or http:outbound:<host>",
+            expected: "documents, cache, search, blobs:read:<bucket>, blobs:write:<bucket>, \
+                       view:<module>.<View>, events:<module>.<Event>, events:plugin.<component>.<Event>, \
+                       messages:publish, commands:<module>, requests:<module>.<Query>, http:outbound or http:outbound:<host>",
         };
         match text.split_once(':') {
             None if text == "documents" => Ok(Self::Documents),
             None if text == "cache" => Ok(Self::Cache),
             None if text == "search" => Ok(Self::Search),
+            Some(("blobs", rest)) => match rest.split_once(':') {
+                Some(("read", bucket)) if is_bucket_name(bucket) => Ok(Self::ReadBlobs(bucket.to_owned())),
+                Some(("write", bucket)) if is_bucket_name(bucket) => Ok(Self::WriteBlobs(bucket.to_owned())),
+                _ => Err(malformed()),
+            },
             Some(("view", name)) => QualifiedName::parse(name).map(Self::View).ok_or_else(malformed),
             Some(("messages", "publish")) => Ok(Self::Publish),
             Some(("commands", module)) if check_name("module", module).is_ok() => {

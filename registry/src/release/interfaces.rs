@@ -21,7 +21,7 @@ struct Need {
 /// The version of `millwork:*` interfaces.
 const V0_1: Version = Version::new(0, 1, 0);
 
-static GIVEN: [Given; 11] = [
+static GIVEN: [Given; 12] = [
     Given {
         interface: "millwork:module/types",
         version: V0_1,
@@ -93,6 +93,14 @@ static GIVEN: [Given; 11] = [
         needs: Some(Need {
             told: "search",
             is: |permission| *permission == Permission::Search,
+        }),
+    },
+    Given {
+        interface: "millwork:blobs/blobs",
+        version: V0_1,
+        needs: Some(Need {
+            told: "blobs:read:<bucket> or blobs:write:<bucket>",
+            is: |permission| matches!(permission, Permission::ReadBlobs(_) | Permission::WriteBlobs(_)),
         }),
     },
 ];

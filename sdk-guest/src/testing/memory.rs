@@ -35,6 +35,7 @@ fn world<T>(visit: impl FnOnce(&mut World) -> T) -> T {
 pub(crate) fn clear() {
     world(|w| *w = World::default());
     super::search::clear();
+    super::blobs::clear();
 }
 
 /// Sets what [`crate::clock::now`] gives on this thread.

@@ -8,6 +8,8 @@ use millwork_registry::Error as Refusal;
 
 use super::{Kind, Problem};
 use crate::artifact::ArtifactError;
+use crate::capability::blobs::BlobError;
+use crate::capability::blobs::link::LinkError;
 use crate::engine::CallError;
 use crate::error::{Error, Rejection, Violation};
 
@@ -50,6 +52,29 @@ impl From<Error> for Problem {
             Error::NotDelivered { .. } => Self::new(Kind::Conflict, "not-delivered", text),
             Error::NotRepeatable(_) => Self::new(Kind::Invalid, "read-model-not-repeatable", text),
             Error::Unavailable(_) => unavailable(text),
+        }
+    }
+}
+
+impl From<LinkError> for Problem {
+    fn from(error: LinkError) -> Self {
+        let code = match error {
+            LinkError::Invalid => "link-invalid",
+            LinkError::Expired => "link-expired",
+        };
+        Self::new(Kind::Forbidden, code, error.to_string())
+    }
+}
+
+impl From<BlobError> for Problem {
+    fn from(error: BlobError) -> Self {
+        let text = error.to_string();
+        match error {
+            BlobError::NotFound => Self::new(Kind::NotFound, "no-blob", text),
+            BlobError::Differs(_) => Self::new(Kind::Invalid, "blob-differs", text),
+            BlobError::TooLarge(_) => Self::new(Kind::TooLarge, "body-too-large", text),
+            BlobError::Malformed(_) => Self::new(Kind::Malformed, "malformed", text),
+            BlobError::Failed(_) => unavailable(text),
         }
     }
 }

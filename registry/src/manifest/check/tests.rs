@@ -2,6 +2,7 @@
 //! `=` each problem that is to be reported, and nothing else.
 
 mod bounds;
+mod buckets;
 mod indexes;
 mod presentation;
 mod subscriptions;
@@ -34,7 +35,7 @@ fn what_is_no_manifest_is_refused_with_its_place() {
         r##"
     - licence:
     + license:
-    = unknown field `license`, expected one of manifest, name, version, publisher, title, description, changelog, categories, licence, permissions, dependencies, config, schemas, aggregates, collections, indexes, projections, views, queries, publishes, subscriptions, roles, routes at line 6, column 1
+    = unknown field `license`, expected one of manifest, name, version, publisher, title, description, changelog, categories, licence, permissions, dependencies, config, schemas, aggregates, collections, indexes, buckets, projections, views, queries, publishes, subscriptions, roles, routes at line 6, column 1
 
     - ids: 1
     + id: 1
@@ -74,7 +75,7 @@ fn what_is_no_manifest_is_refused_with_its_place() {
 
     - - documents
     + - document
-    = permission "document" must be documents, cache, search, view:<module>.<View>, events:<module>.<Event>, events:plugin.<component>.<Event>, messages:publish, commands:<module>, requests:<module>.<Query>, http:outbound or http:outbound:<host> at line 10, column 5
+    = permission "document" must be documents, cache, search, blobs:read:<bucket>, blobs:write:<bucket>, view:<module>.<View>, events:<module>.<Event>, events:plugin.<component>.<Event>, messages:publish, commands:<module>, requests:<module>.<Query>, http:outbound or http:outbound:<host> at line 10, column 5
 
     - /data/clientId
     + /body/clientId

@@ -1,4 +1,4 @@
-//! Files that only their owner may read: the host's key and the tokens that `serve` writes.
+//! Files that only their owner may read: the host's keys and the tokens that `serve` writes.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};

@@ -3,14 +3,16 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use millwork_tests::server::{Setup, now_seconds};
-use millwork_tests::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS};
+use millwork_tests::servers::s3::Access;
+use millwork_tests::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS, S3};
 
 /// How a host is started whose tenants are on servers unless they say otherwise; nothing, which is said, where one of the
-/// servers cannot be had. Each has a database, indexes, keys and streams of its own.
+/// servers cannot be had. Each has a database, indexes, keys, buckets and streams of its own.
 fn setup() -> Option<Setup> {
     static HOSTS: AtomicU32 = AtomicU32::new(0);
     let (mongodb, redis) = (MONGODB.shared()?, REDIS.shared()?);
     let (elasticsearch, nats) = (ELASTICSEARCH.shared()?, NATS.shared()?);
+    let s3 = Access::to(S3.shared()?);
     let own = format!(
         "{}{}n{}",
         now_seconds(),
@@ -18,6 +20,12 @@ fn setup() -> Option<Setup> {
         HOSTS.fetch_add(1, Ordering::Relaxed)
     );
     let (upper, elasticsearch) = (own.to_uppercase(), elasticsearch.url());
+    let Access {
+        endpoint,
+        access_key,
+        secret_key,
+        region,
+    } = s3;
     let (mongodb, redis, nats) = (mongodb.url(), redis.url(), nats.url());
     let settings = format!(
         r#"
@@ -27,6 +35,7 @@ events = "mongodb"
 documents = "mongodb"
 cache = "redis"
 search = "elasticsearch"
+blobs = "s3"
 messages = "nats"
 [profiles.production.mongodb]
 url = "{mongodb}"
@@ -38,6 +47,13 @@ key_prefix = "{own}:"
 url = "{elasticsearch}"
 prefix = "m{own}-"
 replicas = 0
+[profiles.production.s3]
+endpoint = "{endpoint}"
+region = "{region}"
+access_key = "{access_key}"
+secret_key = "{secret_key}"
+bucket_prefix = "{own}-"
+path_style = true
 [profiles.production.nats]
 url = "{nats}"
 prefix = "M{upper}"

@@ -12,7 +12,7 @@ use millwork_tests::poll::{self, WITHIN_LONG};
 use millwork_tests::production;
 use millwork_tests::server::Setup;
 use millwork_tests::servers::door::Door;
-use millwork_tests::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS};
+use millwork_tests::servers::{MONGODB, NATS, REDIS};
 use serde_json::json;
 
 use crate::books::{self, all};
@@ -356,16 +356,11 @@ fn check_once(hosts: &Hosts, codes: &str, at: [usize; 3]) {
 
 #[test]
 fn a_host_that_is_cut_off_says_so_and_comes_back() {
-    let (Some(mongodb), Some(redis)) = (MONGODB.shared(), REDIS.shared()) else {
-        return;
-    };
-    let (Some(elasticsearch), Some(nats)) = (ELASTICSEARCH.shared(), NATS.shared()) else {
-        return;
-    };
-    let setup = production::over(mongodb.url(), redis.url(), elasticsearch.url(), nats.url());
-    let doors = [mongodb, redis, nats].map(|server| Door::to(server.url()));
+    let Some(setup) = production::setup() else { return };
+    let servers = [&MONGODB, &REDIS, &NATS].map(|kind| kind.shared().unwrap());
+    let doors = servers.map(|server| Door::to(server.url()));
     let mut settings = setup.settings.clone();
-    for (server, door) in [mongodb, redis, nats].iter().zip(&doors) {
+    for (server, door) in servers.iter().zip(&doors) {
         settings = settings.replace(server.url(), door.url());
     }
     let behind_doors = Setup {

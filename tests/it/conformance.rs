@@ -1,6 +1,7 @@
 //! What every backend of a capability must do. A case is written once and runs on each backend; the embedded ones are
 //! the model. What only one backend promises stands in a file with its name.
 
+mod blobs;
 mod cache;
 mod documents;
 mod events;

@@ -10,6 +10,7 @@
     reason = "a failure here is a failed test"
 )]
 
+mod blobs;
 mod books;
 mod cli;
 mod cli_swaps;

@@ -11,8 +11,6 @@ use millwork_tests::server::{Server, Setup, fixed_key, now_seconds};
 use millwork_tests::servers::MONGODB;
 use serde_json::{Value, json};
 
-
-
 const RELEASES: &str = "/admin/v1/registry/releases";
 const TENANTS: &str = "/admin/v1/tenants";
 
@@ -22,9 +20,7 @@ fn setup() -> Option<Setup> {
     let folder = tempfile::tempdir().unwrap();
     Keys::open(folder.path()).unwrap();
     let key = fs::read_to_string(folder.path().join("host-key")).unwrap();
-    let cluster = format!(
-        "[cluster]\nprofile = \"production\"\nhost_key = '''{key}'''\n"
-    );
+    let cluster = format!("[cluster]\nprofile = \"production\"\nhost_key = '''{key}'''\n");
     Some(Setup {
         demo: false,
         settings: setup.settings + &cluster,

@@ -145,6 +145,12 @@ impl Ask<'_> {
         self.bytes("application/json", body.to_string().into_bytes())
     }
 
+    /// With a body of no type, unless a header says one.
+    pub fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
+        self
+    }
+
     /// With any body.
     pub fn bytes(mut self, content_type: &str, body: Vec<u8>) -> Self {
         self.body = body;

@@ -3,20 +3,24 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::server::{Setup, now_seconds};
-use crate::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS};
+use crate::servers::s3::Access;
+use crate::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS, S3};
 
 /// How a host is started whose tenants are on servers unless they say otherwise; nothing, which is said, where one of the
-/// servers cannot be had. Each has a database, indexes, keys and streams of its own.
+/// servers cannot be had. Each has a database, indexes, keys, buckets and streams of its own.
 #[must_use]
 pub fn setup() -> Option<Setup> {
     let (mongodb, redis) = (MONGODB.shared()?, REDIS.shared()?);
     let (elasticsearch, nats) = (ELASTICSEARCH.shared()?, NATS.shared()?);
-    Some(over(mongodb.url(), redis.url(), elasticsearch.url(), nats.url()))
-}
-
-/// The same over servers at these addresses.
-#[must_use]
-pub fn over(mongodb: &str, redis: &str, elasticsearch: &str, nats: &str) -> Setup {
+    let s3 = Access::to(S3.shared()?);
+    let (mongodb, redis, nats) = (mongodb.url(), redis.url(), nats.url());
+    let elasticsearch = elasticsearch.url();
+    let Access {
+        endpoint,
+        access_key,
+        secret_key,
+        region,
+    } = s3;
     static HOSTS: AtomicU32 = AtomicU32::new(0);
     let own = format!(
         "{}{}n{}",
@@ -33,6 +37,7 @@ events = "mongodb"
 documents = "mongodb"
 cache = "redis"
 search = "elasticsearch"
+blobs = "s3"
 messages = "nats"
 [profiles.production.mongodb]
 url = "{mongodb}"
@@ -44,13 +49,20 @@ key_prefix = "{own}:"
 url = "{elasticsearch}"
 prefix = "m{own}-"
 replicas = 0
+[profiles.production.s3]
+endpoint = "{endpoint}"
+region = "{region}"
+access_key = "{access_key}"
+secret_key = "{secret_key}"
+bucket_prefix = "{own}-"
+path_style = true
 [profiles.production.nats]
 url = "{nats}"
 prefix = "M{upper}"
 "#
     );
-    Setup {
+    Some(Setup {
         settings,
         ..Setup::default()
-    }
+    })
 }

@@ -316,6 +316,7 @@ impl Profile {
             && self.documents == Documents::Mongodb
             && self.cache == Cache::Redis
             && self.search == Search::Elasticsearch
+            && self.blobs == Blobs::S3
             && self.messages == Messages::Nats
     }
 

@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -56,6 +57,9 @@ pub struct Allowed {
     /// In milliseconds since 1970.
     #[serde(rename = "e")]
     pub ends_at: u64,
+    /// How long what is in the bucket lasts, in seconds.
+    #[serde(rename = "x", default, skip_serializing_if = "Option::is_none")]
+    pub expire_after_s: Option<u64>,
 }
 
 /// What a link is for.
@@ -149,16 +153,17 @@ impl Allowed {
             key: at.key.to_owned(),
             act,
             ends_at,
+            expire_after_s: at.bucket.expire_after.map(|after| after.as_secs()),
         }
     }
 
-    /// The bucket. That its blobs expire was looked at when the link was made.
+    /// The bucket.
     #[must_use]
     pub fn bucket(&self) -> Bucket {
         Bucket {
             module: self.module.clone(),
             name: self.bucket.clone(),
-            expire_after: None,
+            expire_after: self.expire_after_s.map(Duration::from_secs),
         }
     }
 }
@@ -205,6 +210,7 @@ mod tests {
             key: "a/ä.pdf".to_owned(),
             act: Act::Get("v1".to_owned()),
             ends_at: 1_000,
+            expire_after_s: Some(3_600),
         }
     }
 
@@ -223,6 +229,7 @@ mod tests {
         let (claims, signature) = parts(&key, &allowed());
         let text = format!("{claims}.{signature}");
         assert_eq!(key.verify(&text, 999), Ok(allowed()));
+        assert_eq!(allowed().bucket().expire_after, Some(Duration::from_secs(3_600)));
         assert_eq!(key.verify(&text, 1_000), Err(LinkError::Expired));
     }
 

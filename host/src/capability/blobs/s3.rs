@@ -34,7 +34,7 @@ use self::bucket::Ready;
 use self::refusal::{failed, is_absent, status};
 use super::body::Body;
 use super::link::{Link, disposition};
-use super::{Address, BlobError, Blobs, Bucket, Content, Entry, Info, Page, Part};
+use super::{Address, BlobError, Blobs, Bucket, Content, Entry, Info, LIMIT_MAX, Page, Part};
 use crate::capability::platform::now_ms;
 use crate::config::file::ConfigError;
 use crate::config::profile;
@@ -320,12 +320,13 @@ impl Blobs for S3Blobs {
 
     async fn versions(&self, at: Address<'_>, part: Part<'_>) -> Result<Page, BlobError> {
         let key = key_of(at);
+        // As many as there can be in one answer: SeaweedFS fills a shorter one with keys that come after this one.
         let list = self.client.list_object_versions().bucket(self.bucket_of(at));
         let listed = list
             .prefix(&key)
             .set_key_marker(part.cursor.map(|_| key.clone()))
             .set_version_id_marker(part.cursor.map(str::to_owned))
-            .max_keys(signed(part.limit))
+            .max_keys(signed(LIMIT_MAX))
             .send()
             .await;
         let listed = match listed {
@@ -344,15 +345,19 @@ impl Blobs for S3Blobs {
                 written_at: milliseconds(version.last_modified().copied()),
             })
         });
+        let mut entries: Vec<_> = entries.collect();
+        let limit = usize::try_from(part.limit).unwrap_or(usize::MAX);
+        let cut = entries.len() > limit;
+        entries.truncate(limit);
         // Keys that begin with this one come after it.
         let goes_on = listed.is_truncated() == Some(true) && listed.next_key_marker() == Some(&key);
-        Ok(Page {
-            entries: entries.collect(),
-            next: listed
-                .next_version_id_marker()
-                .filter(|_| goes_on)
-                .map(str::to_owned),
-        })
+        let next = if cut {
+            entries.last().map(|last| last.name.clone())
+        } else {
+            let marker = listed.next_version_id_marker();
+            marker.filter(|_| goes_on).map(str::to_owned)
+        };
+        Ok(Page { entries, next })
     }
 
     async fn link_get(&self, at: Address<'_>, version: &str, ends_at: u64) -> Result<Link, BlobError> {
@@ -446,10 +451,10 @@ fn checksum(content: &Content) -> Result<String, BlobError> {
     Ok(STANDARD.encode(bytes))
 }
 
-/// In whole seconds, at least one, from now on.
+/// In whole seconds, at least one, from the beginning of this one on.
 fn until(ends_at: u64) -> Result<PresigningConfig, BlobError> {
     let now = now_ms();
-    let left = Duration::from_secs((ends_at.saturating_sub(now) / 1_000).max(1));
+    let left = Duration::from_secs(ends_at.saturating_sub(now).div_ceil(1_000).max(1));
     PresigningConfig::builder()
         .start_time(UNIX_EPOCH + Duration::from_millis(now))
         .expires_in(left)

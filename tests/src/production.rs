@@ -10,6 +10,7 @@ use crate::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS, S3};
 /// servers cannot be had. Each has a database, indexes, keys, buckets and streams of its own.
 #[must_use]
 pub fn setup() -> Option<Setup> {
+    static HOSTS: AtomicU32 = AtomicU32::new(0);
     let (mongodb, redis) = (MONGODB.shared()?, REDIS.shared()?);
     let (elasticsearch, nats) = (ELASTICSEARCH.shared()?, NATS.shared()?);
     let s3 = Access::to(S3.shared()?);
@@ -21,7 +22,6 @@ pub fn setup() -> Option<Setup> {
         secret_key,
         region,
     } = s3;
-    static HOSTS: AtomicU32 = AtomicU32::new(0);
     let own = format!(
         "{}{}n{}",
         now_seconds(),

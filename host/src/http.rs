@@ -132,6 +132,7 @@ impl App {
                 post(admin::rebuild),
             )
             .merge(admin::registry::routes())
+            .merge(admin::migrate::routes())
             .route("/admin/v1/tokens", post(admin::issue_token))
             .merge(letters::routes())
             .merge(marketplace::routes())

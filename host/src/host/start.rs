@@ -16,6 +16,7 @@ use crate::deliver::DeliverLimits;
 use crate::deliver::relay::Relay;
 use crate::error::Error;
 use crate::event_store::EventStore;
+use crate::event_store::portable::Gate;
 use crate::tenant::{Broken, Generation, Module, Stores, Tenant};
 
 impl Host {
@@ -41,6 +42,12 @@ impl Host {
         };
         let tenant = Tenant::new(id.clone(), stores, generation, slow_calls_max);
         let tenant = Arc::new(tenant);
+        match backends.events.gate(&id).await? {
+            Gate::Open => {}
+            Gate::Closed => tenant.set_moving(true),
+            // Its record is made when all has arrived.
+            Gate::Arriving => backends.events.set_gate(&id, Gate::Open).await?,
+        }
         if let Err(error) = self.resume_rebuilds(&tenant).await {
             // What there is of it goes on being read; the next start tries again.
             tracing::error!(tenant = %id, %error, "a read model could not be built anew");

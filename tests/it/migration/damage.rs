@@ -1,9 +1,12 @@
 //! Archives that were cut off, changed or written by a newer host.
 
+use millwork_host::event_store::portable::{Gate, Holding, Portable as _};
+use millwork_host::event_store::sqlite::{SqliteEvents, SqliteEventsLimits};
+use millwork_host::event_store::{EventStore as _, Subject};
 use millwork_host::migrate::manifest::{FILE, Kind, Manifest, SEAL};
 use millwork_host::migrate::pack::Sums;
 use millwork_host::migrate::tar::{self, BLOCK, END};
-use millwork_registry::id::Digest;
+use millwork_registry::id::{Digest, TenantId};
 use millwork_tests::server::{Server, Setup};
 use serde_json::{Value, json};
 
@@ -187,4 +190,53 @@ fn what_has_begun_to_arrive_is_cleared_away() {
         assert_eq!(books_of(&api, &good), books_of(&source.admin(), &good));
         check_goes_on(&api, &once, 4);
     }
+}
+
+/// What a host that was killed in the middle of an import leaves in its event store.
+#[tokio::main(flavor = "current_thread")]
+async fn leave_half(server: &Server, tenant: &str) {
+    let limits = SqliteEventsLimits {
+        queue_max: 10,
+        batch_max: 10,
+        readers_max: 1,
+    };
+    let store = SqliteEvents::open(&server.data().join("events.db"), &limits).unwrap();
+    let tenant = TenantId::new(tenant).unwrap();
+    store.set_gate(&tenant, Gate::Arriving).await.unwrap();
+    let holder = Subject {
+        module: "client".to_owned(),
+        aggregate: "Client".to_owned(),
+        id: "half".to_owned(),
+    };
+    let claim = Holding::Claim {
+        holder,
+        name: "code".to_owned(),
+        value: "ACME".to_owned(),
+    };
+    let sequence = Holding::Sequence {
+        module: "invoicing".to_owned(),
+        name: "half".to_owned(),
+        last: 7,
+    };
+    store
+        .restore_holdings(&tenant, vec![claim, sequence])
+        .await
+        .unwrap();
+    store.close().await;
+}
+
+#[test]
+fn what_a_killed_import_has_left_is_nobodys() {
+    let mut server = Server::demo();
+    let once = fill(&server.admin());
+    let archive = export(&server, "demo");
+    server.kill();
+    leave_half(&server, "new");
+    leave_half(&server, "half");
+    server.run_bare();
+    let api = server.tenant("new", &["client"]);
+    let body = json!({ "code": "ACME", "name": "Nobody had it" });
+    assert_eq!(api.post("/api/v1/clients", &body).status, 201);
+    let _ = import(&server, "as=half", &archive).done();
+    check_goes_on(&server.somebody(Some("half"), &["admin"]), &once, 4);
 }

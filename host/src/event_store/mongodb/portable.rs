@@ -1,10 +1,11 @@
-//! See [`super::super::portable`]: the mark is read in a session whose reads all see one moment, what never changes
-//! outside of it.
+//! See [`super::super::portable`]: the mark is read in a transaction, whose reads all see one moment, what never changes
+//! outside of it. A server ends transactions that last longer than its `transactionLifetimeLimitSeconds`, a minute unless
+//! it was told otherwise: time for some hundred thousand claims.
 
 use futures_util::TryStreamExt as _;
 use millwork_registry::id::TenantId;
 use mongodb::bson::{Document, doc};
-use mongodb::options::{ReadConcern, SessionOptions};
+use mongodb::options::{ReadConcern, TransactionOptions};
 use mongodb::{ClientSession, Collection};
 use serde::de::DeserializeOwned;
 
@@ -39,37 +40,45 @@ impl Shared {
 
     /// See [`super::super::portable::Portable::mark`].
     pub(super) async fn mark(&self, tenant: &TenantId, each: Each<'_>) -> Result<Mark, StoreError> {
-        let moment = SessionOptions::builder().snapshot(true).build();
-        let started = self.mongo.client().start_session().with_options(moment);
-        let mut session = self.mongo.run(started).await.map_err(failed)?;
+        let started = self.mongo.run(self.mongo.client().start_session()).await;
+        let mut session = started.map_err(failed)?;
+        let options = TransactionOptions::builder()
+            .read_concern(ReadConcern::snapshot())
+            .build();
+        let begun = session.start_transaction().with_options(options);
+        self.mongo.run(begun).await.map_err(failed)?;
+        let mark = self.read_mark(tenant, &mut session, each).await;
+        // It has changed nothing; the server ends it by itself, too.
+        if let Err(failure) = self.mongo.run(session.abort_transaction()).await {
+            tracing::debug!(%failure, "a transaction was not aborted");
+        }
+        mark
+    }
+
+    async fn read_mark(
+        &self,
+        tenant: &TenantId,
+        session: &mut ClientSession,
+        each: Each<'_>,
+    ) -> Result<Mark, StoreError> {
         let found = async {
             let found = self.collections.tenants.find_one(row_of(tenant));
-            found
-                .read_concern(ReadConcern::snapshot())
-                .session(&mut session)
-                .await
+            found.session(&mut *session).await
         };
         let Some(row) = self.mongo.run(found).await.map_err(failed)? else {
             return Ok(Mark::default());
         };
         let newest = async {
             let filter = doc! { "tenant": tenant.as_str() };
-            let newest = self
-                .collections
-                .rejections
-                .find_one(filter)
-                .sort(doc! { "key": -1 });
-            newest
-                .read_concern(ReadConcern::snapshot())
-                .session(&mut session)
-                .await
+            let newest = self.collections.rejections.find_one(filter);
+            newest.sort(doc! { "key": -1 }).session(&mut *session).await
         };
         let newest = self.mongo.run(newest).await.map_err(failed)?;
-        self.each_of(tenant, &self.collections.claims, &mut session, |row| {
+        self.each_of(tenant, &self.collections.claims, session, |row| {
             each(claim_of(tenant, &row)?)
         })
         .await?;
-        self.each_of(tenant, &self.collections.sequences, &mut session, |row| {
+        self.each_of(tenant, &self.collections.sequences, session, |row| {
             each(sequence_of(tenant, &row)?)
         })
         .await?;
@@ -93,10 +102,7 @@ impl Shared {
     ) -> Result<(), StoreError> {
         let found = async {
             let found = collection.find(of_tenant(tenant)).sort(doc! { "_id": 1 });
-            found
-                .read_concern(ReadConcern::snapshot())
-                .session(&mut *session)
-                .await
+            found.session(&mut *session).await
         };
         let mut cursor = self.mongo.run(found).await.map_err(failed)?;
         loop {

@@ -147,9 +147,14 @@ impl Tenant {
         self.moving.subscribe()
     }
 
-    /// Says whether it is moving. The event store has the last word: what it has closed takes no events.
-    pub fn set_moving(&self, moving: bool) {
-        self.moving.send_replace(moving);
+    /// Says that it is moving. The event store has the last word: what it has closed takes no events.
+    pub fn close(&self) {
+        self.moving.send_replace(true);
+    }
+
+    /// Says that it is not moving, or no more.
+    pub fn open(&self) {
+        self.moving.send_replace(false);
     }
 
     /// Whether it takes changes.

@@ -4,6 +4,7 @@ mod damage;
 mod load;
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use millwork_host::http::position;
 use millwork_host::migrate::unpack::Archive;
@@ -234,6 +235,24 @@ fn what_cannot_be_imported_leaves_nothing_behind() {
         ..Setup::default()
     });
     import(&small, "trust-keys", &archive).refused(413, "archive-too-large");
+}
+
+#[test]
+fn of_two_imports_of_one_id_one_arrives() {
+    let server = Server::demo();
+    let once = fill(&server.admin());
+    let archive = export(&server, "demo");
+    let (server, archive) = (&server, &archive);
+    let replies = thread::scope(|scope| {
+        let imports = [(); 3].map(|()| scope.spawn(move || import(server, "as=copy", archive)));
+        imports.map(|import| import.join().unwrap())
+    });
+    let (arrived, late): (Vec<_>, Vec<_>) = replies.iter().partition(|reply| reply.status == 201);
+    assert_eq!(arrived.len(), 1);
+    for reply in late {
+        reply.refused(409, "exists");
+    }
+    check_goes_on(&server.somebody(Some("copy"), &["admin"]), &once, 4);
 }
 
 #[test]

@@ -153,7 +153,7 @@ impl Host {
         let _turn = self.turn(&tenant).await?;
         // The store has the word on it; this only spares it what it would refuse.
         self.events.set_gate(id, Gate::Closed).await?;
-        tenant.set_moving(true);
+        tenant.close();
         tracing::warn!(tenant = %id, "tenant is closed: it is moving");
         Ok(())
     }
@@ -165,7 +165,7 @@ impl Host {
     pub async fn thaw(&self, id: &TenantId) -> Result<(), Error> {
         let tenant = self.tenant(id)?;
         self.events.set_gate(id, Gate::Open).await?;
-        tenant.set_moving(false);
+        tenant.open();
         tracing::warn!(tenant = %id, "tenant is open again");
         Ok(())
     }

@@ -44,7 +44,7 @@ impl Host {
         let tenant = Arc::new(tenant);
         match backends.events.gate(&id).await? {
             Gate::Open => {}
-            Gate::Closed => tenant.set_moving(true),
+            Gate::Closed => tenant.close(),
             // Its record is made when all has arrived.
             Gate::Arriving => backends.events.set_gate(&id, Gate::Open).await?,
         }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +18,8 @@ use super::tar;
 
 /// A file of lines is closed once it has so many bytes.
 const FILE_BYTES: usize = 4 << 20;
+/// How long whoever reads an archive may take over a piece.
+const READER_SILENCE_MAX: Duration = Duration::from_secs(120);
 
 /// Where lines go.
 #[async_trait]
@@ -146,8 +149,10 @@ impl Packer {
     }
 
     async fn send(&self, piece: Bytes) -> Result<(), ArchiveError> {
-        let gone = |_| io::Error::from(io::ErrorKind::BrokenPipe);
-        Ok(self.out.send(Ok(piece)).await.map_err(gone)?)
+        // A reader who neither reads nor goes away must not hold up other exports.
+        let sent = tokio::time::timeout(READER_SILENCE_MAX, self.out.send(Ok(piece)));
+        let sent = sent.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
+        Ok(sent.map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?)
     }
 }
 

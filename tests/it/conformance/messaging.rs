@@ -1,6 +1,7 @@
 //! The bus of messages.
 
 mod embedded;
+mod moving;
 mod nats;
 
 use std::time::Duration;

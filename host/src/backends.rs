@@ -2,6 +2,7 @@
 
 mod bus;
 mod events;
+mod portable;
 pub mod routes;
 
 use std::fmt::Display;

@@ -10,6 +10,7 @@ mod fleet;
 mod follow;
 mod keys;
 mod letters;
+mod migrate;
 mod modules;
 mod output;
 mod releases;
@@ -39,7 +40,7 @@ struct Cli {
 enum Command {
     /// Run the host.
     Serve(serve::Serve),
-    /// Make and list tenants.
+    /// Make, list and move tenants.
     #[command(subcommand)]
     Tenant(tenants::Tenant),
     /// Issue tokens.
@@ -134,6 +135,10 @@ mod tests {
             "millwork serve --data d --listen 127.0.0.1:0 --demo --components c --log-format json",
             "millwork tenant create acme --name Acme --json",
             "millwork tenant list",
+            "millwork tenant export acme --out acme.tar --freeze --json",
+            "millwork tenant import acme.tar --as acme-2 --profile production --trust-keys",
+            "millwork tenant freeze acme",
+            "millwork tenant thaw acme",
             "millwork token issue --tenant acme --role admin --role client.clerk --subject ada --ttl 1h",
             "millwork token issue --role operator --subject ops --data d",
             "millwork registry publish a.wasm",

@@ -1,8 +1,10 @@
 //! Every bound and setting of the host, named. Each has a default that serves a small installation.
 
+pub mod artifacts;
 pub mod cluster;
 pub mod crash;
 pub mod file;
+pub mod moving;
 pub mod profile;
 pub mod rate;
 
@@ -14,8 +16,10 @@ use std::time::Duration;
 use millwork_registry::id::TenantId;
 use serde::Deserialize;
 
+use self::artifacts::ArtifactLimits;
 use self::cluster::Cluster;
 use self::crash::CrashPoint;
+use self::moving::MovingLimits;
 use self::profile::Profile;
 use self::rate::Rate;
 
@@ -84,6 +88,8 @@ pub struct Config {
     pub replay: ReplayLimits,
     /// How releases are taken from and to other registries.
     pub artifacts: ArtifactLimits,
+    /// How tenants are moved between hosts and profiles.
+    pub moving: MovingLimits,
     /// What requests may be like.
     pub http: HttpLimits,
 }
@@ -108,6 +114,7 @@ impl Config {
             health: HealthLimits::default(),
             replay: ReplayLimits::default(),
             artifacts: ArtifactLimits::default(),
+            moving: MovingLimits::default(),
             http: HttpLimits::default(),
         }
     }
@@ -122,31 +129,6 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self::new("data")
-    }
-}
-
-/// How releases are taken from and to other registries. They may be as large as those that are sent here.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct ArtifactLimits {
-    /// How long a connection may take to be made.
-    #[serde(with = "humantime_serde")]
-    pub connect_timeout: Duration,
-    /// How long a registry may be silent.
-    #[serde(with = "humantime_serde")]
-    pub silence_timeout: Duration,
-    /// How long all of a transfer may take: less than a request may, so that the answer says what was slow.
-    #[serde(with = "humantime_serde")]
-    pub transfer_timeout: Duration,
-}
-
-impl Default for ArtifactLimits {
-    fn default() -> Self {
-        Self {
-            connect_timeout: Duration::from_secs(5),
-            silence_timeout: Duration::from_secs(10),
-            transfer_timeout: Duration::from_secs(20),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use millwork_registry::manifest::{Subscription, published_event};
+use millwork_registry::manifest::{Manifest, Subscription, published_event};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -180,6 +180,19 @@ impl Deliverer {
         Ok(())
     }
 
+    /// The names of the checkpoints of a module's subscriptions: those that read the feed, and those that read what is
+    /// published.
+    #[must_use]
+    pub fn readers(manifest: &Manifest) -> (Vec<String>, Vec<String>) {
+        let of = |source: Source| {
+            let fed = manifest.subscriptions.iter();
+            fed.filter(|(_, declared)| source.feeds(declared))
+                .map(|(name, _)| source.reader(&manifest.name, name))
+                .collect()
+        };
+        (of(Source::Feed), of(Source::Published))
+    }
+
     /// Runs a tenant's subscriptions until `stop` turns true or its sender is gone.
     pub async fn run(
         self: Arc<Self>,
@@ -202,7 +215,13 @@ impl Deliverer {
                 _ = stop.wait_for(|stop| *stop) => return,
             }
         };
+        let mut moving = tenant.moving();
         loop {
+            // What a tenant that moves has not delivered is delivered where it is then.
+            tokio::select! {
+                _ = moving.wait_for(|moving| !*moving) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
             feed.mark_unchanged();
             news.mark_unchanged();
             let next;
@@ -259,6 +278,9 @@ impl Deliverer {
         mut line: Line,
     ) -> Line {
         loop {
+            if addressee.tenant.check_open().is_err() {
+                return line;
+            }
             match line.step(self, &addressee, &outlet).await {
                 Ok(true) => {}
                 Ok(false) => return line,

@@ -117,6 +117,7 @@ impl Dispatcher {
             if let Some(first) = self.first_outcome(tenant, job).await? {
                 return Ok(first);
             }
+            tenant.check_open()?;
             if let Attempt::Done(executed) = self.attempt(tenant, job).await? {
                 return Ok(executed);
             }
@@ -250,6 +251,7 @@ fn after(error: AppendError) -> Result<Attempt, Error> {
         AppendError::Version { .. } | AppendError::Number { .. } => Ok(Attempt::Again),
         AppendError::ClaimTaken { claim } => Err(Error::ClaimTaken(claim)),
         AppendError::CommandIdReused { id } => Err(Error::KeyReused(id)),
+        AppendError::Closed(tenant) => Err(Error::Moving(tenant)),
         AppendError::Store(error) => Err(error.into()),
     }
 }

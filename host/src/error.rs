@@ -12,6 +12,7 @@ use crate::artifact::ArtifactError;
 use crate::capability::documents::DocumentError;
 use crate::engine::CallError;
 use crate::event_store::{Claim, StoreError};
+use crate::migrate::ArchiveError;
 
 /// One rule broken by one place of a body.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -206,6 +207,12 @@ pub enum Error {
     /// component; says where.
     #[error("{0}")]
     NotRepeatable(String),
+    /// The tenant is on its way to another place: ask again later, here or there.
+    #[error("tenant {0} is moving; it can be read, and takes no changes until it has arrived")]
+    Moving(TenantId),
+    /// An archive of a tenant is not taken.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     /// The world failed: try again later.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -269,6 +276,8 @@ impl Error {
             Self::OneWay(_) => "one-way",
             Self::CanaryFailed(_) => "canary-failed",
             Self::SwapCancelled { .. } => "swap-cancelled",
+            Self::Moving(_) => "tenant-moving",
+            Self::Archive(refusal) => refusal.code(),
             Self::Unavailable(_) => "unavailable",
         }
     }

@@ -7,6 +7,7 @@
 
 pub mod journal;
 pub mod mongodb;
+pub mod portable;
 pub mod sqlite;
 
 use std::pin::Pin;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use self::journal::{JournalEntry, Newest, Shelf};
+use self::portable::Portable;
 
 /// Number of an event in its tenant's feed; 0 stands before the first.
 pub type Position = u64;
@@ -188,6 +190,9 @@ pub enum AppendError {
         /// The id.
         id: String,
     },
+    /// The tenant is moving: ask again later, here or where it is then.
+    #[error("tenant {0} is moving and records nothing")]
+    Closed(TenantId),
     /// The store could not do its work; nothing is recorded.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -220,7 +225,7 @@ pub struct Snapshot {
 
 /// See the module.
 #[async_trait]
-pub trait EventStore: Send + Sync + 'static {
+pub trait EventStore: Portable {
     /// Records a decision whole or not at all. The same command id with the same fingerprint gives the first outcome.
     ///
     /// The append is queued when this returns, and appends queued by one host are tried in the order of the queue: so a

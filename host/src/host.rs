@@ -7,6 +7,7 @@ mod trial;
 mod artifacts;
 mod verify;
 mod lifecycle;
+pub mod migrate;
 mod health;
 mod outlet;
 mod start;
@@ -86,6 +87,7 @@ pub struct Host {
     replayer: Replayer,
     /// With the reason where one did not start. std's lock: held for a look-up only.
     tenants: RwLock<HashMap<TenantId, Result<Arc<Tenant>, String>>>,
+    moves: migrate::Moves,
     /// Held while a tenant is made, so that two requests do not make it twice.
     creating: tokio::sync::Mutex<()>,
     /// Projectors and drains, joined by [`Host::close`]. tokio's lock, since joining waits.
@@ -153,6 +155,7 @@ impl Host {
             deliverer: Arc::new(deliverer),
             replayer,
             tenants: RwLock::default(),
+            moves: migrate::Moves::new(&config.moving),
             creating: tokio::sync::Mutex::default(),
             tasks: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
@@ -256,7 +259,8 @@ impl Host {
         let profile = profile.unwrap_or_else(|| self.config.profile.clone());
         self.check_shared(&profile)?;
         // Before anything is written: a tenant whose data has no place is no use.
-        self.backends_of(&profile).await?;
+        let backends = self.backends_of(&profile).await?;
+        self.clear_leftovers(&id, &*backends.events).await?;
         let record = TenantRecord {
             id,
             name,

@@ -157,6 +157,7 @@ impl App {
                 "/admin/v1/tenants/{tenant}/modules/{module}/projections/{projection}/rebuild",
                 post(admin::rebuild),
             )
+            .merge(admin::migrate::routes())
             .merge(marketplace::routes())
             .route_layer(middleware::from_fn_with_state(Arc::clone(self), forward::to_home))
     }

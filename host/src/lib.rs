@@ -34,6 +34,7 @@ pub mod dispatch;
 pub mod project;
 pub mod query;
 pub mod deliver;
+pub mod migrate;
 pub mod host;
 pub mod telemetry;
 pub mod http;

@@ -18,7 +18,7 @@ use millwork_registry::generation::Installation;
 use millwork_registry::id::TenantId;
 use millwork_registry::manifest::{Action, Method};
 use semver::Version;
-use tokio::sync::{Mutex, Notify, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
 pub use self::canary::Canary;
 pub use self::module::Module;
@@ -62,6 +62,8 @@ pub struct Tenant {
     pub outlet: OnceLock<Arc<dyn Outlet>>,
     /// Permits for calls with effects outside projections.
     pub effects: Arc<Semaphore>,
+    /// Whether it is moving: changes are refused, and nothing is delivered.
+    moving: watch::Sender<bool>,
     caller: Caller,
     generation: ArcSwap<Generation>,
 }
@@ -138,6 +140,7 @@ impl Tenant {
             delivering: Notify::new(),
             outlet: OnceLock::new(),
             effects: Arc::new(Semaphore::new(slow_calls_max)),
+            moving: watch::Sender::new(false),
             caller,
             generation: ArcSwap::from_pointee(generation),
         }
@@ -155,6 +158,33 @@ impl Tenant {
         self.changed.notify_one();
         self.delivering.notify_one();
         before
+    }
+
+    /// Whether it is moving to another place, and every change of that.
+    #[must_use]
+    pub fn moving(&self) -> watch::Receiver<bool> {
+        self.moving.subscribe()
+    }
+
+    /// Says that it is moving. The event store has the last word: what it has closed takes no events.
+    pub fn close(&self) {
+        self.moving.send_replace(true);
+    }
+
+    /// Says that it is not moving, or no more.
+    pub fn open(&self) {
+        self.moving.send_replace(false);
+    }
+
+    /// Whether it takes changes.
+    ///
+    /// # Errors
+    /// [`Error::Moving`].
+    pub fn check_open(&self) -> Result<(), Error> {
+        match *self.moving.borrow() {
+            true => Err(Error::Moving(self.id.clone())),
+            false => Ok(()),
+        }
     }
 
     /// For calls into components.

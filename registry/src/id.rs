@@ -74,6 +74,13 @@ impl Digest {
     }
 }
 
+impl From<[u8; 32]> for Digest {
+    /// A digest that was made piece by piece.
+    fn from(sha256: [u8; 32]) -> Self {
+        Self(hex::encode(sha256))
+    }
+}
+
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{}", self.0)

@@ -27,6 +27,7 @@ mod languages;
 mod lists;
 mod marketplace;
 mod messaging;
+mod migration;
 mod numbers;
 mod oci;
 mod openapi;

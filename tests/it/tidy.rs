@@ -206,17 +206,19 @@ const HOST_ORDER: [&[&str]; 17] = [
     &["project"],
     &["query"],
     &["deliver"],
+    &["migrate"],
     &["host"],
     &["telemetry"],
     &["http"],
     &["cli"],
 ];
 /// Uses that go against the order: who, whom. Each is a type that the earlier module names in an error or a field.
-const HOST_EXCEPTIONS: [(&str, &str); 5] = [
+const HOST_EXCEPTIONS: [(&str, &str); 6] = [
     ("error", "artifact"),
     ("error", "capability"),
     ("error", "engine"),
     ("error", "event_store"),
+    ("error", "migrate"),
     ("tenant", "project"),
 ];
 

@@ -23,7 +23,7 @@ use tokio::io::AsyncWrite;
 
 use self::reference::Target;
 use super::{ArtifactError, Place};
-use crate::config::ArtifactLimits;
+use crate::config::artifacts::ArtifactLimits;
 
 /// The component at a place, of at most so many bytes.
 ///

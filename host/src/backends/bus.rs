@@ -45,6 +45,10 @@ impl Bus for Routes<dyn Bus> {
         self.bus_of(tenant)?.enqueue(tenant, command).await
     }
 
+    async fn queued(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Published>, BusError> {
+        self.bus_of(tenant)?.queued(tenant, after, limit).await
+    }
+
     async fn take(&self, tenant: &TenantId, limit: u32, wait: Duration) -> Result<Vec<Taken>, BusError> {
         self.bus_of(tenant)?.take(tenant, limit, wait).await
     }

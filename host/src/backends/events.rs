@@ -14,7 +14,7 @@ use crate::event_store::{
 };
 
 impl Routes<dyn EventStore> {
-    fn events_of(&self, tenant: &TenantId) -> Result<Arc<dyn EventStore>, StoreError> {
+    pub(super) fn events_of(&self, tenant: &TenantId) -> Result<Arc<dyn EventStore>, StoreError> {
         self.of(tenant).map_err(StoreError::Failed)
     }
 }

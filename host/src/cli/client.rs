@@ -1,6 +1,6 @@
 //! Requests to a running host.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{Method, Request, Response};
 use serde_json::Value;
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, SendBody};
 
 /// Longest wait for an answer; compiling a large component takes seconds.
 const TIMEOUT: Duration = Duration::from_secs(120);
@@ -104,6 +104,35 @@ impl Client {
                 return Ok(());
             }
         }
+    }
+
+    /// Writes what comes, as it comes, for as long as it comes.
+    pub(super) fn download(&self, path: &str, mut to: impl Write) -> Result<()> {
+        let request = self.request(Method::GET, path).body(())?;
+        let request = self
+            .agent
+            .configure_request(request)
+            .timeout_global(None)
+            .timeout_per_read(Some(SILENCE_MAX))
+            .build();
+        let response = self.agent.run(request);
+        let response = response.map_err(|error| anyhow!("no answer from {}: {error}", self.url))?;
+        if !response.status().is_success() {
+            return self.answer(Ok(response)).map(drop);
+        }
+        let mut from = response.into_body().into_reader();
+        io::copy(&mut from, &mut to).context("the host has ended the connection")?;
+        Ok(to.flush()?)
+    }
+
+    /// Sends what a reader gives, and waits for the answer as long as the host takes for it.
+    pub(super) fn upload_from(&self, path: &str, media_type: &str, from: &mut impl Read) -> Result<Value> {
+        let request = self
+            .request(Method::POST, path)
+            .header("content-type", media_type);
+        let request = request.body(SendBody::from_reader(from))?;
+        let request = self.agent.configure_request(request).timeout_global(None).build();
+        self.answer(self.agent.run(request))
     }
 
     /// Sends a component.

@@ -6,11 +6,12 @@ use http::Method;
 use serde_json::json;
 
 use super::Remote;
+use super::migrate::{Export, Import, One};
 use super::output::{items, table, text};
 
 const PATH: &str = "/admin/v1/tenants";
 
-/// Make and list tenants.
+/// Make, list and move tenants.
 #[derive(Subcommand)]
 pub(super) enum Tenant {
     /// Make a tenant without modules.
@@ -31,6 +32,14 @@ pub(super) enum Tenant {
         #[command(flatten)]
         remote: Remote,
     },
+    /// Write all that a tenant has into one file, as of one moment.
+    Export(Export),
+    /// Make a tenant of such a file.
+    Import(Import),
+    /// Close a tenant, since it moves: it can be read, and takes no commands.
+    Freeze(One),
+    /// Open a tenant that was closed.
+    Thaw(One),
 }
 
 impl Tenant {
@@ -51,6 +60,10 @@ impl Tenant {
                     .output()
                     .answer(&made, |made| format!("tenant {} is there", text(made, "id")))
             }
+            Self::Export(export) => export.run(),
+            Self::Import(import) => import.run(),
+            Self::Freeze(one) => one.freeze(),
+            Self::Thaw(one) => one.thaw(),
             Self::List { remote } => {
                 let tenants = remote.client()?.get(PATH)?;
                 remote.output().answer(&tenants, |answer| {

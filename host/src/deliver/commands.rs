@@ -88,7 +88,12 @@ impl Deliverer {
         outlet: Arc<dyn Outlet>,
         mut stop: watch::Receiver<bool>,
     ) {
+        let mut moving = tenant.moving();
         loop {
+            tokio::select! {
+                _ = moving.wait_for(|moving| !*moving) => {}
+                _ = stop.wait_for(|stop| *stop) => return,
+            }
             let limit = self.limits.commands_at_once;
             let taken = tokio::select! {
                 taken = self.bus.take(&tenant.id, limit, WAIT) => taken,

@@ -8,6 +8,7 @@ mod aside;
 mod batch;
 mod journal;
 mod ledger;
+mod portable;
 mod positions;
 mod queue;
 mod read;
@@ -28,6 +29,7 @@ use self::positions::Positions;
 use self::queue::{Queues, Request};
 use self::schema::Collections;
 use super::journal::{JournalEntry, Newest, Shelf};
+use super::portable::{Accepted, Each, Gate, Holding, Mark, Portable, Rejected};
 use super::{
     Append, AppendOutcome, Appended, EventStore, Journalled, Origin, Position, Recorded, Snapshot,
     StoreError, Subject,
@@ -243,6 +245,53 @@ impl EventStore for MongoEvents {
     async fn close(&self) {
         self.queues.close().await;
         self.follower.abort();
+    }
+}
+
+#[async_trait]
+impl Portable for MongoEvents {
+    async fn gate(&self, tenant: &TenantId) -> Result<Gate, StoreError> {
+        self.shared.gate(tenant).await
+    }
+
+    async fn set_gate(&self, tenant: &TenantId, gate: Gate) -> Result<(), StoreError> {
+        self.shared.set_gate(tenant, gate).await
+    }
+
+    async fn mark(&self, tenant: &TenantId, each: Each<'_>) -> Result<Mark, StoreError> {
+        self.shared.mark(tenant, each).await
+    }
+
+    async fn accepted(
+        &self,
+        tenant: &TenantId,
+        after: u64,
+        through: u64,
+        limit: u32,
+    ) -> Result<Vec<Accepted>, StoreError> {
+        self.shared.accepted(tenant, after, through, limit).await
+    }
+
+    async fn rejected(
+        &self,
+        tenant: &TenantId,
+        after: u64,
+        through: u64,
+        limit: u32,
+    ) -> Result<Vec<Rejected>, StoreError> {
+        self.shared.rejected(tenant, after, through, limit).await
+    }
+
+    async fn restore_holdings(&self, tenant: &TenantId, holdings: Vec<Holding>) -> Result<(), StoreError> {
+        self.shared.restore_holdings(tenant, holdings).await
+    }
+
+    async fn restore_rejected(&self, tenant: &TenantId, rejected: Vec<Rejected>) -> Result<(), StoreError> {
+        self.shared.restore_rejected(tenant, rejected).await
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError> {
+        self.shared.forget(tenant).await
     }
 }
 

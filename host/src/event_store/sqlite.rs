@@ -6,6 +6,7 @@
 mod append;
 mod check;
 mod journal;
+mod portable;
 mod read;
 mod rows;
 mod schema;

@@ -216,6 +216,7 @@ impl From<Error> for SayError {
         let told = || format!("{}: {}", error.code(), error.told());
         match &error {
             Error::Unavailable(_)
+            | Error::Moving(_)
             | Error::Contention(_)
             | Error::Quarantined { .. }
             | Error::ModuleBroken(_)

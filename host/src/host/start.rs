@@ -18,6 +18,7 @@ use crate::blocking;
 use crate::capability::messaging::Outlet;
 use crate::config::profile::EMBEDDED;
 use crate::error::Error;
+use crate::event_store::portable::Gate;
 use crate::tenant::{Broken, Generation, Module, Stores, Tenant};
 
 /// Modules that are ready, and those that did not load.
@@ -123,6 +124,12 @@ impl Host {
         };
         let tenant = Tenant::new(id.clone(), stores, generation, slow_calls_max);
         let tenant = Arc::new(tenant);
+        match backends.events.gate(&id).await? {
+            Gate::Open => {}
+            Gate::Closed => tenant.close(),
+            // Its record is made when all has arrived.
+            Gate::Arriving => backends.events.set_gate(&id, Gate::Open).await?,
+        }
         let outlet: Arc<dyn Outlet> = Arc::new(outlet::TenantOutlet::new(self, &tenant));
         let outlet = Arc::clone(tenant.outlet.get_or_init(|| outlet));
         let household = Household {

@@ -148,6 +148,7 @@ impl Host {
     async fn begin(self: &Arc<Self>, tenant: &Arc<Tenant>, request: Request) -> Result<Begun, Error> {
         let turn = self.turn(tenant).await?;
         self.check_home(tenant)?;
+        tenant.check_open()?;
         let before = blocking::run(|| self.generations.load(&tenant.id))?;
         let planned = blocking::run(|| plan::plan(self, tenant, &before, &request))?;
         let Some(planned) = planned else {
@@ -314,7 +315,7 @@ impl Host {
     }
 
     /// Waits, within a bound, for the right to change what a tenant runs.
-    async fn turn(&self, tenant: &Tenant) -> Result<OwnedMutexGuard<()>, Error> {
+    pub(super) async fn turn(&self, tenant: &Tenant) -> Result<OwnedMutexGuard<()>, Error> {
         let waited = Arc::clone(&tenant.swapping).lock_owned();
         match tokio::time::timeout(self.config.swap.turn_wait_max, waited).await {
             Ok(turn) => Ok(turn),

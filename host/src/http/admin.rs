@@ -1,7 +1,8 @@
-//! `/admin/v1`: tenants, modules and tokens; releases and publishers are [`registry`]'s. Each handler asks [`administer`]
-//! first.
+//! `/admin/v1`: tenants, modules and tokens; releases and publishers are [`registry`]'s, moving tenants is [`migrate`]'s.
+//! Each handler asks [`administer`] first.
 
 pub(super) mod registry;
+pub(super) mod migrate;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -112,7 +113,10 @@ pub(super) async fn tenants(State(app): State<Arc<App>>, headers: HeaderMap) -> 
     let tenants = app.host.tenants()?;
     let tenants: Vec<_> = tenants
         .iter()
-        .map(|tenant| json!({ "id": tenant.id, "name": tenant.name, "profile": tenant.profile, "home": app.host.home_of(&tenant.id) }))
+        .map(|tenant| {
+            let (home, moving) = (app.host.home_of(&tenant.id), app.host.is_moving(&tenant.id));
+            json!({ "id": tenant.id, "name": tenant.name, "profile": tenant.profile, "home": home, "moving": moving })
+        })
         .collect();
     reply::json(problem::OK, &json!({ "tenants": tenants }))
 }

@@ -1,6 +1,8 @@
 //! Reading bodies: whole, bounded, and parsed once.
 
+use std::fs::File;
 use std::future::poll_fn;
+use std::io::Write as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -17,7 +19,9 @@ use tokio::time::timeout;
 
 use super::exchange::Exchange;
 use super::problem::Problem;
+use crate::blocking;
 use crate::error::Error;
+use crate::migrate::ArchiveError;
 
 /// Media type of commands and administrative requests.
 pub(super) const JSON: &str = "application/json";
@@ -99,6 +103,26 @@ pub(super) async fn receive(
     let received = collect(body, limit).await;
     exchange.body_ends();
     received
+}
+
+/// Writes a body of at most `limit` bytes to a file, piece by piece.
+pub(super) async fn spool(
+    exchange: &Exchange,
+    mut body: Body,
+    limit: u64,
+    mut file: File,
+) -> Result<File, Problem> {
+    exchange.body_begins();
+    let mut bytes = 0;
+    while let Some(piece) = next(&mut body).await? {
+        bytes += piece.len() as u64;
+        if bytes > limit {
+            return Err(Error::from(ArchiveError::TooLarge(limit)).into());
+        }
+        blocking::run(|| file.write_all(&piece)).map_err(|error| Error::from(ArchiveError::from(error)))?;
+    }
+    exchange.body_ends();
+    Ok(file)
 }
 
 fn announced(headers: &HeaderMap) -> Option<usize> {

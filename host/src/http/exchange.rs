@@ -15,6 +15,7 @@ use axum::response::{IntoResponse, Response};
 use metrics::SharedString;
 
 use super::App;
+use super::admin::migrate;
 use super::body;
 use super::problem::Problem;
 use crate::event_store::Origin;
@@ -147,7 +148,7 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>().cloned();
     request.extensions_mut().insert(Arc::clone(&exchange));
-    let limit = app.host.config().http.request_timeout;
+    let limit = time_for(&app, matched.as_ref());
     let response = match tokio::time::timeout(limit, next.run(body::read_to_the_end(request))).await {
         Ok(response) => response,
         Err(_) => exchange.timed_out().into_response(),
@@ -161,6 +162,15 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         started.elapsed(),
     );
     response
+}
+
+/// How long a request may take: one that brings a tenant has time of its own.
+fn time_for(app: &App, matched: Option<&MatchedPath>) -> Duration {
+    let config = app.host.config();
+    match matched.map(MatchedPath::as_str) {
+        Some(migrate::IMPORT) => config.moving.import_timeout,
+        _ => config.http.request_timeout,
+    }
 }
 
 /// Renders a problem, and gives every answer its correlation id.

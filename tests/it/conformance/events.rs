@@ -4,6 +4,7 @@ mod append;
 mod turns;
 mod conditions;
 mod mongodb;
+mod portable;
 mod races;
 mod reads;
 mod relay;

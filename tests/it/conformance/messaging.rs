@@ -1,6 +1,7 @@
 //! The bus of messages.
 
 mod embedded;
+mod moving;
 mod nats;
 
 use std::time::Duration;
@@ -27,6 +28,7 @@ on_every_backend! {
         the_same_id_is_published_once,
         tenants_do_not_see_each_other,
         each_command_is_taken_by_one,
+        what_waits_is_seen_without_being_taken,
         what_is_not_settled_comes_again,
         what_is_given_back_waits,
         a_full_queue_refuses,
@@ -69,6 +71,32 @@ async fn what_is_published_is_read_in_order(bus: &dyn Bus) {
     assert_eq!(ids(bus, "order", first.position).await, ["b", "c"]);
     let last = bus.last_published(&of).await.unwrap();
     assert_eq!(ids(bus, "order", last).await, [""; 0]);
+}
+
+async fn what_waits_is_seen_without_being_taken(bus: &dyn Bus) {
+    let of = tenant("waiting");
+    for id in ["a", "b", "c"] {
+        bus.enqueue(&of, &message(id, "client.Create")).await.unwrap();
+    }
+    bus.enqueue(&tenant("waiting-too"), &message("x", "client.Create"))
+        .await
+        .unwrap();
+    let settled = bus.take(&of, 1, SOON).await.unwrap().remove(0);
+    bus.settle(&of, &settled).await.unwrap();
+    let later = bus.take(&of, 1, SOON).await.unwrap().remove(0);
+    bus.give_back(&of, &later, SOON).await.unwrap();
+    let first = bus.queued(&of, 0, 1).await.unwrap().remove(0);
+    let rest = bus.queued(&of, first.position, 10).await.unwrap();
+    let seen: Vec<_> = std::iter::once(&first).chain(&rest).collect();
+    let ids: Vec<_> = seen.iter().map(|seen| &*seen.message.id).collect();
+    assert_eq!(ids, ["b", "c"]);
+    assert_eq!(first.message, message("b", "client.Create"));
+    let taken = bus.take(&of, 10, SOON).await.unwrap();
+    assert_eq!(
+        taken.len(),
+        1,
+        "they are there all the same, but for the one that waits"
+    );
 }
 
 async fn the_same_id_is_published_once(bus: &dyn Bus) {

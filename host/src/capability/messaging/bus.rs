@@ -36,12 +36,12 @@ pub struct Message {
     pub payload: Bytes,
 }
 
-/// A published event, at its place among the tenant's.
+/// A published event, or a command that waits, at its place among the tenant's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
     /// Grows; may have gaps.
     pub position: u64,
-    /// As it was published.
+    /// As it was accepted.
     pub message: Message,
 }
 
@@ -138,6 +138,13 @@ pub trait Bus: Send + Sync + 'static {
     /// # Errors
     /// [`BusError::Full`] when it holds as much as it may.
     async fn enqueue(&self, tenant: &TenantId, command: &Message) -> Result<(), BusError>;
+
+    /// Commands of a tenant's queue that are not settled, due or not, at places above `after`, in order, at most `limit`.
+    /// They stay there.
+    ///
+    /// # Errors
+    /// [`BusError`].
+    async fn queued(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Published>, BusError>;
 
     /// Takes up to `limit` commands that are due, waiting for the first at most `wait`. One that is not settled within
     /// the backend's bound comes again.

@@ -213,6 +213,26 @@ fn message_id(message: &StreamMessage) -> String {
     id.map(ToString::to_string).unwrap_or_default()
 }
 
+/// A message of a stream at its place, whose subject begins with `before`.
+fn placed(message: StreamMessage, tenant: &TenantId, before: &str) -> Published {
+    let id = message_id(&message);
+    let own = id
+        .strip_prefix(tenant.as_str())
+        .and_then(|rest| rest.strip_prefix('/'));
+    Published {
+        position: message.sequence,
+        message: Message {
+            id: own.unwrap_or(&id).to_owned(),
+            subject: message
+                .subject
+                .strip_prefix(before)
+                .unwrap_or_default()
+                .to_owned(),
+            payload: message.payload,
+        },
+    }
+}
+
 #[async_trait]
 impl Bus for NatsBus {
     async fn publish(&self, tenant: &TenantId, events: &[Message]) -> Result<(), BusError> {
@@ -245,22 +265,7 @@ impl Bus for NatsBus {
         let subject = self.subject("evt", tenant, &format!("{first}.>"));
         let before = self.subject("evt", tenant, "");
         let found = self.read(&self.events, &subject, after, limit).await?;
-        let own = format!("{tenant}/");
-        let published = found.into_iter().map(|message| {
-            let id = message_id(&message);
-            Published {
-                position: message.sequence,
-                message: Message {
-                    id: id.strip_prefix(&own).unwrap_or(&id).to_owned(),
-                    subject: message
-                        .subject
-                        .strip_prefix(&*before)
-                        .unwrap_or_default()
-                        .to_owned(),
-                    payload: message.payload,
-                },
-            }
-        });
+        let published = found.into_iter().map(|message| placed(message, tenant, &before));
         Ok(published.collect())
     }
 
@@ -302,6 +307,15 @@ impl Bus for NatsBus {
         let accepted = self.context.send_publish(subject, message).await;
         accepted.map_err(refused)?.await.map_err(refused)?;
         Ok(())
+    }
+
+    async fn queued(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Published>, BusError> {
+        let before = self.subject("cmd", tenant, "");
+        let found = self
+            .read(&self.commands, &format!("{before}>"), after, limit)
+            .await?;
+        let queued = found.into_iter().map(|message| placed(message, tenant, &before));
+        Ok(queued.collect())
     }
 
     async fn take(&self, tenant: &TenantId, limit: u32, wait: Duration) -> Result<Vec<Taken>, BusError> {

@@ -234,6 +234,19 @@ impl Bus for SqliteBus {
         Ok(())
     }
 
+    async fn queued(&self, tenant: &TenantId, after: u64, limit: u32) -> Result<Vec<Published>, BusError> {
+        self.with(|db| {
+            let mut read = db.prepare_cached(schema::QUEUED)?;
+            let rows = read.query_map(params![tenant.as_str(), sql(after), limit], |row| {
+                Ok(Published {
+                    position: unsigned(row)?,
+                    message: message(row, 1)?,
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
     async fn take(&self, tenant: &TenantId, limit: u32, wait: Duration) -> Result<Vec<Taken>, BusError> {
         let end = Instant::now() + wait;
         let mut news = self.watched(tenant);

@@ -19,7 +19,7 @@ pub(super) struct RejectionKeys(AtomicU64);
 
 impl RejectionKeys {
     /// The next key of this host.
-    fn next(&self, decided_at: u64) -> u64 {
+    pub(super) fn next(&self, decided_at: u64) -> u64 {
         let lot = getrandom::u32().map_or(0, |drawn| u64::from(drawn >> (32 - LOT_BITS)));
         let drawn = (decided_at << LOT_BITS) | lot;
         let last = self.0.fetch_max(drawn, Ordering::Relaxed);

@@ -241,6 +241,7 @@ impl BatchWriter<'_> {
             batch: id,
             position: row.position,
             commands: row.commands,
+            gate: row.gate,
             outcomes,
             aggregates: aggregates.into_iter().map(|row| (row.id.clone(), row)).collect(),
             claims: claims.into_iter().map(|row| (row.id, row.holder)).collect(),
@@ -376,7 +377,7 @@ impl BatchWriter<'_> {
 }
 
 /// Finds a tenant's row: with the shard key, without which a sharded cluster takes no upsert and asks every shard.
-fn row_of(tenant: &TenantId) -> Document {
+pub(super) fn row_of(tenant: &TenantId) -> Document {
     doc! { "_id": tenant.as_str(), "tenant": tenant.as_str() }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use millwork_registry::id::TenantId;
 use mongodb::bson::oid::ObjectId;
 
+use super::super::portable::Gate;
 use super::super::{Append, AppendError, Appended, Claim, Position, Recorded, StoreError, Subject};
 use super::schema::{
     AggregateRow, ClaimRow, CommandRow, EventRow, SequenceRow, aggregate_id, claim_id, command_key,
@@ -21,6 +22,8 @@ pub(super) struct Ledger {
     pub(super) position: Position,
     /// How many commands it has recorded.
     pub(super) commands: u64,
+    /// Whether it takes appends.
+    pub(super) gate: Gate,
     /// Commands recorded, by id, with their fingerprints.
     pub(super) outcomes: HashMap<String, ([u8; 32], Appended)>,
     /// Aggregates by their `_id`.
@@ -71,6 +74,9 @@ impl Ledger {
             return Err(AppendError::CommandIdReused {
                 id: append.command.id.clone(),
             });
+        }
+        if self.gate == Gate::Closed {
+            return Err(AppendError::Closed(append.tenant.clone()));
         }
         check_form(append)?;
         let versions = self.check_versions(append)?;

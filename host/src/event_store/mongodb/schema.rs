@@ -14,6 +14,7 @@ use mongodb::{Collection, IndexModel};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::super::portable::Gate;
 use super::super::{Append, Appended, Claim, Journalled, Origin, Position, Recorded, StoreError, Subject};
 use crate::mongodb::{Failure, MongoDatabase};
 
@@ -49,6 +50,9 @@ pub(super) struct TenantRow {
     pub(super) position: Position,
     /// Commands accepted so far.
     pub(super) commands: u64,
+    /// Whether appends are taken; absent until somebody has closed it.
+    #[serde(default)]
+    pub(super) gate: Gate,
 }
 
 /// An event.

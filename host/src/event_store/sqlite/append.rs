@@ -6,7 +6,9 @@ use std::collections::HashMap;
 use millwork_registry::id::TenantId;
 use rusqlite::{Connection, OptionalExtension};
 
+use super::super::portable::Gate;
 use super::super::{Append, AppendError, Appended, Claim, NumberTaken, Position, StoreError, Subject};
+use super::portable;
 use super::read;
 use super::schema::TenantKey;
 
@@ -27,6 +29,8 @@ pub(super) struct Tenant {
     pub(super) key: TenantKey,
     /// Its last position.
     pub(super) position: Position,
+    /// Whether it takes appends.
+    pub(super) gate: Gate,
 }
 
 impl Tenants {
@@ -49,7 +53,8 @@ impl Tenants {
                 }
             };
             let position = key.last_position(db)?;
-            self.0.insert(id.clone(), Tenant { key, position });
+            let gate = portable::gate(db, key)?;
+            self.0.insert(id.clone(), Tenant { key, position, gate });
         }
         self.0.get_mut(id).ok_or(rusqlite::Error::QueryReturnedNoRows)
     }
@@ -72,6 +77,9 @@ pub(super) fn append(db: &Connection, tenants: &mut Tenants, append: &Append) ->
         return Ok(Err(AppendError::CommandIdReused {
             id: append.command.id.clone(),
         }));
+    }
+    if tenant.gate == Gate::Closed {
+        return Ok(Err(AppendError::Closed(append.tenant.clone())));
     }
     match step.check()? {
         Ok(checked) => {

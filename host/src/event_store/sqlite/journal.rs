@@ -5,12 +5,25 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::super::journal::{JournalEntry, JournalOutcome, Newest, Shelf};
-use super::super::{Journalled, Subject};
+use super::super::{Journalled, Origin, Subject};
 use super::read;
 use super::schema::TenantKey;
 
 /// How many rows beyond those wanted are counted: a replay must not read a whole large file to say how much it left out.
 const COUNTED_BEYOND: u64 = 100_000;
+
+/// Columns of a journalled command, and further ones from the eleventh on.
+macro_rules! select_entries {
+    ($further:literal, $table:literal) => {
+        concat!(
+            "SELECT id, fingerprint, name, module, aggregate, subject, release, input, decided_at, origin, key, ",
+            $further,
+            " FROM ",
+            $table
+        )
+    };
+}
+pub(super) use select_entries;
 
 /// See [`super::super::EventStore::newest_aggregates`].
 pub(super) fn newest_aggregates(
@@ -118,40 +131,45 @@ pub(super) fn entries(
 
 fn accepted(db: &Connection, tenant: TenantKey, key: i64) -> rusqlite::Result<Option<JournalEntry>> {
     let found = db
-        .prepare_cached(
-            "SELECT id, fingerprint, name, module, aggregate, subject, release, input, decided_at, origin, \
-             position_before, position FROM commands WHERE key = ?1 AND tenant = ?2",
-        )?
+        .prepare_cached(concat!(
+            select_entries!("position_before, position", "commands"),
+            " WHERE key = ?1 AND tenant = ?2"
+        ))?
         .query_row((key, tenant.0), |row| {
-            let outcome = JournalOutcome::Accepted(Vec::new());
-            Ok((
-                entry(row, outcome)?,
-                read::unsigned(row, 10)?,
-                read::unsigned(row, 11)?,
-            ))
+            Ok((entry(row)?, read::unsigned(row, 11)?, read::unsigned(row, 12)?))
         })
         .optional()?;
-    let Some((entry, before, position)) = found else {
+    let Some(((command, origin), before, position)) = found else {
         return Ok(None);
     };
     let count = u32::try_from(position.saturating_sub(before)).unwrap_or(u32::MAX);
     let outcome = JournalOutcome::Accepted(read::feed(db, tenant, before, count)?);
-    Ok(Some(JournalEntry { outcome, ..entry }))
+    Ok(Some(JournalEntry {
+        command,
+        origin,
+        outcome,
+    }))
 }
 
 fn rejected(db: &Connection, tenant: TenantKey, key: i64) -> rusqlite::Result<Option<JournalEntry>> {
-    db.prepare_cached(
-        "SELECT id, fingerprint, name, module, aggregate, subject, release, input, decided_at, origin, rejection \
-         FROM rejections WHERE key = ?1 AND tenant = ?2",
-    )?
+    db.prepare_cached(concat!(
+        select_entries!("rejection", "rejections"),
+        " WHERE key = ?1 AND tenant = ?2"
+    ))?
     .query_row((key, tenant.0), |row| {
-        let rejection = JournalOutcome::Rejected(row.get(10)?);
-        entry(row, rejection)
+        let (command, origin) = entry(row)?;
+        let outcome = JournalOutcome::Rejected(row.get(11)?);
+        Ok(JournalEntry {
+            command,
+            origin,
+            outcome,
+        })
     })
     .optional()
 }
 
-fn entry(row: &Row<'_>, outcome: JournalOutcome) -> rusqlite::Result<JournalEntry> {
+/// A journalled command and who caused it.
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<(Journalled, Arc<Origin>)> {
     let text = |column| -> rusqlite::Result<Arc<str>> { Ok(Arc::from(row.get_ref(column)?.as_str()?)) };
     let command = Journalled {
         id: row.get(0)?,
@@ -166,9 +184,5 @@ fn entry(row: &Row<'_>, outcome: JournalOutcome) -> rusqlite::Result<JournalEntr
         input: text(7)?,
         decided_at: read::unsigned(row, 8)?,
     };
-    Ok(JournalEntry {
-        command,
-        origin: Arc::new(read::origin(row, 9)?),
-        outcome,
-    })
+    Ok((command, Arc::new(read::origin(row, 9)?)))
 }

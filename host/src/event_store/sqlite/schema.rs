@@ -108,6 +108,9 @@ CREATE TABLE sequences (
 -- For replays. Commands with events are found by their events, so that accepting one writes to no further index.
 CREATE INDEX rejections_of_module ON rejections (tenant, module);
 CREATE INDEX commands_without_events ON commands (tenant, module) WHERE position = position_before;
+", "
+-- Whether appends are taken: 0 they are, 1 the tenant is moving away, 2 it is moving here.
+ALTER TABLE tenants ADD COLUMN gate INTEGER NOT NULL DEFAULT 0;
 "];
 
 /// A tenant's number in this file.

@@ -49,9 +49,19 @@ pub(super) enum Request {
         /// Its state.
         snapshot: Snapshot,
     },
+    /// Somebody waits for it.
+    Work {
+        /// What to do.
+        work: Work,
+        /// Told when it is durable.
+        reply: oneshot::Sender<Result<(), StoreError>>,
+    },
     /// Finish what waits and stop.
     Close,
 }
+
+/// Something to do within the writer's transaction; done again when that has to be.
+pub(super) type Work = Box<dyn Fn(&Connection, &mut Tenants) -> rusqlite::Result<()> + Send>;
 
 /// The last durable positions of the tenants that somebody watches.
 #[derive(Default)]
@@ -226,6 +236,7 @@ impl Writer {
             Request::ForgetSnapshots { tenant, module } => {
                 rows::forget_snapshots(&self.db, &mut self.tenants, tenant, module).map(|()| None)
             }
+            Request::Work { work, .. } => work(&self.db, &mut self.tenants).map(|()| None),
             Request::Close => Ok(None),
         }
     }
@@ -243,10 +254,15 @@ impl Writer {
                 }),
         );
         for (request, outcome) in served {
-            if let (Request::Append { reply, .. }, Some(outcome)) = (request, outcome) {
-                // Whoever asked may have gone; the command's id leads to the outcome.
-                let _ = reply.send(outcome);
-            }
+            // Whoever asked may have gone; the command's id leads to the outcome.
+            let _ = match (request, outcome) {
+                (Request::Append { reply, .. }, Some(outcome)) => reply.send(outcome).is_ok(),
+                (Request::Work { reply, .. }, Some(Err(AppendError::Store(error)))) => {
+                    reply.send(Err(error)).is_ok()
+                }
+                (Request::Work { reply, .. }, _) => reply.send(Ok(())).is_ok(),
+                _ => true,
+            };
         }
     }
 }
@@ -254,7 +270,9 @@ impl Writer {
 fn failed(request: &Request, error: &rusqlite::Error) -> Option<Outcome> {
     tracing::error!(%error, "the event store could not write");
     match request {
-        Request::Append { .. } => Some(Err(AppendError::Store(StoreError::Failed(error.to_string())))),
+        Request::Append { .. } | Request::Work { .. } => {
+            Some(Err(AppendError::Store(StoreError::Failed(error.to_string()))))
+        }
         Request::Rejection { .. } | Request::Snapshot { .. } | Request::ForgetSnapshots { .. } => {
             metrics::counter!("millwork_event_store_dropped_total", "why" => "failed").increment(1);
             None

@@ -12,6 +12,7 @@ use crate::capability::blobs::BlobError;
 use crate::capability::blobs::link::LinkError;
 use crate::engine::CallError;
 use crate::error::{Error, Rejection, Violation};
+use crate::migrate::ArchiveError;
 
 /// The credential is absent, not wrong: RFC 6750 wants no error code then.
 pub(in crate::http) const NO_CREDENTIAL: &str = "a bearer token is needed";
@@ -51,6 +52,8 @@ impl From<Error> for Problem {
             Error::SwapCancelled { .. } => Self::new(Kind::Conflict, "swap-cancelled", text),
             Error::NotDelivered { .. } => Self::new(Kind::Conflict, "not-delivered", text),
             Error::NotRepeatable(_) => Self::new(Kind::Invalid, "read-model-not-repeatable", text),
+            Error::Moving(_) => Self::new(Kind::Unavailable, "tenant-moving", text).retry_after(30),
+            Error::Archive(refusal) => archive(&refusal),
             Error::Unavailable(_) => unavailable(text),
         }
     }
@@ -169,6 +172,17 @@ fn artifact(failure: &ArtifactError) -> Problem {
         }
     };
     Problem::new(kind, failure.code(), failure.to_string())
+}
+
+fn archive(refusal: &ArchiveError) -> Problem {
+    match refusal {
+        ArchiveError::Damaged(_) | ArchiveError::Newer(_) => {
+            Problem::new(Kind::Invalid, refusal.code(), refusal.to_string())
+        }
+        ArchiveError::TooLarge(_) => Problem::new(Kind::TooLarge, refusal.code(), refusal.to_string()),
+        ArchiveError::Unverified(_) => Problem::internal(refusal.code(), refusal.to_string()),
+        ArchiveError::Io(_) => unavailable(refusal.to_string()),
+    }
 }
 
 fn registry(refusal: &Refusal) -> Problem {

@@ -35,6 +35,8 @@ pub(super) const LAST_PUBLISHED: &str = "SELECT coalesce(max(position), 0) FROM 
 pub(super) const WAITING: &str = "SELECT count(*) FROM command WHERE tenant = ?1 AND id <> ?2";
 pub(super) const ENQUEUE: &str =
     "INSERT INTO command (tenant, id, subject, payload) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
+pub(super) const QUEUED: &str = "SELECT number, id, subject, payload FROM command \
+    WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
 pub(super) const DUE: &str = "SELECT number, id, subject, payload, attempts FROM command \
     WHERE tenant = ?1 AND due_at <= ?2 ORDER BY due_at, number LIMIT ?3";
 pub(super) const NEXT_DUE: &str = "SELECT min(due_at) FROM command WHERE tenant = ?1";

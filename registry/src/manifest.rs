@@ -3,6 +3,7 @@
 //! Types only say the shape; [`Manifest::parse`] is the one door, and what comes out of it is consistent: every name
 //! that is referred to exists, every collection has one projection that writes it, every schema compiles.
 
+mod caching;
 mod check;
 mod command;
 mod host_pattern;
@@ -20,6 +21,7 @@ use indexmap::IndexMap;
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
+pub use self::caching::{CacheRule, Ttl};
 pub use self::command::{Aggregate, Command, Fact, Related};
 pub use self::host_pattern::HostPattern;
 pub use self::index::{Index, IndexField, IndexKind};

@@ -1,5 +1,6 @@
 //! Holds a manifest against itself. Every check notes what is wrong and goes on, so that an author sees all of it.
 
+mod caching;
 mod commands;
 pub(super) mod form;
 mod header;
@@ -20,6 +21,7 @@ pub(super) fn problems(manifest: &Manifest) -> Problems {
     commands::check(manifest, &mut problems);
     indexes::check(manifest, &mut problems);
     read_models::check(manifest, &mut problems);
+    caching::check(manifest, &mut problems);
     subscriptions::check(manifest, &mut problems);
     routes::check(manifest, &mut problems);
     problems

@@ -2,6 +2,7 @@
 //! `=` each problem that is to be reported, and nothing else.
 
 mod bounds;
+mod caching;
 mod indexes;
 mod presentation;
 mod subscriptions;

@@ -3,6 +3,7 @@
 
 mod cache;
 mod documents;
+mod epochs;
 mod events;
 mod locks;
 mod rate_limits;

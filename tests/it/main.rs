@@ -20,6 +20,7 @@ mod headers;
 mod health;
 mod hostile;
 mod hot_swap;
+mod kept_answers;
 mod languages;
 mod lists;
 mod marketplace;

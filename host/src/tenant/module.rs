@@ -1,6 +1,7 @@
 //! One module of a generation, made ready: its component linked, its schemas compiled, its collections known.
 
 use std::collections::HashMap;
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -159,28 +160,31 @@ impl Module {
             .map_or(Ok(()), |validator| check(validator, params))
     }
 
-    /// Names of the projections that write what a view or query reads.
+    /// Names of the collections that a view or query reads.
     #[must_use]
-    pub fn projections_behind(&self, action: &Action) -> Vec<&str> {
+    pub fn collections_behind(&self, action: &Action) -> &[String] {
         let manifest = &self.manifest;
-        let read: Vec<&String> = match action {
-            Action::Command(_) => Vec::new(),
+        let read = match action {
+            Action::Command(_) => None,
             Action::View(name) => manifest
                 .views
                 .get(name)
-                .map(|view| &view.collection)
-                .into_iter()
-                .collect(),
+                .map(|view| slice::from_ref(&view.collection)),
             Action::Query(name) => manifest
                 .queries
                 .get(name)
-                .map(|query| &query.collections)
-                .into_iter()
-                .flatten()
-                .collect(),
+                .map(|query| query.collections.as_slice()),
         };
+        read.unwrap_or_default()
+    }
+
+    /// Names of the projections that write what a view or query reads.
+    #[must_use]
+    pub fn projections_behind(&self, action: &Action) -> Vec<&str> {
+        let read = self.collections_behind(action);
         let writes = |names: &[String]| read.iter().any(|collection| names.contains(collection));
-        let behind = manifest
+        let behind = self
+            .manifest
             .projections
             .iter()
             .filter(|(_, projection)| writes(&projection.collections));

@@ -9,10 +9,12 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, 
 
 use super::Engine;
 use crate::capability::cache::component::CacheCall;
+use crate::capability::cache::keyvalue::KeyvalueCall;
 use crate::capability::documents::component::DocumentsCall;
 use crate::capability::messaging::component::MessagingCall;
 use crate::capability::platform::PlatformCall;
 use crate::capability::search::component::SearchCall;
+use crate::capability::wasi_config::ConfigCall;
 use crate::capability::{Budget, Exhausted};
 
 /// What stands behind a call's imports. Made for one call and dropped after it.
@@ -33,6 +35,8 @@ pub struct Effects {
     pub search: SearchCall,
     /// `millwork:messaging`.
     pub messaging: MessagingCall,
+    /// `wasi:config`.
+    pub config: ConfigCall,
 }
 
 struct Wasi {
@@ -155,6 +159,18 @@ impl Call {
         &mut self.effects_mut().messaging
     }
 
+    /// For the linker.
+    pub(super) fn config(&mut self) -> &mut ConfigCall {
+        &mut self.effects_mut().config
+    }
+
+    /// For the linker.
+    pub(super) fn keyvalue(&mut self) -> KeyvalueCall<'_> {
+        let effects = self.effects.get_or_insert_with(Effects::none);
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::empty()));
+        KeyvalueCall::new(&mut effects.cache, &mut wasi.table)
+    }
+
     fn effects_mut(&mut self) -> &mut Effects {
         self.effects.get_or_insert_with(Effects::none)
     }
@@ -176,7 +192,8 @@ impl Effects {
             documents: DocumentsCall::new(access, None, Arc::clone(&budget)),
             cache: CacheCall::new(None, "", "", Arc::clone(&budget)),
             search: SearchCall::denied("this call may not search", Arc::clone(&budget)),
-            messaging: MessagingCall::closed(budget),
+            messaging: MessagingCall::closed(Arc::clone(&budget)),
+            config: ConfigCall::new(Arc::from("{}"), budget),
         }
     }
 }

@@ -21,6 +21,7 @@ use crate::capability::documents::component::{Access, Collections, DocumentsCall
 use crate::capability::messaging::component::MessagingCall;
 use crate::capability::search::Index;
 use crate::capability::search::component::{Indexes, SearchCall, Searching};
+use crate::capability::wasi_config::ConfigCall;
 use crate::config::{EngineLimits, HealthLimits};
 use crate::engine::call::Effects;
 use crate::engine::{Component, Engine};
@@ -235,7 +236,8 @@ impl Module {
             documents: DocumentsCall::new(access, Some(Arc::clone(&self.collections)), Arc::clone(&budget)),
             cache: CacheCall::new(cache, tenant, &self.manifest.name, Arc::clone(&budget)),
             search: SearchCall::new(searching, indexes, tenant, Arc::clone(&budget)),
-            messaging: MessagingCall::closed(budget),
+            messaging: MessagingCall::closed(Arc::clone(&budget)),
+            config: ConfigCall::new(Arc::clone(&self.config), budget),
         }
     }
 

@@ -37,6 +37,7 @@ mod restart;
 mod search;
 mod sequences;
 mod settings;
+mod standard;
 mod servers;
 mod swaps;
 mod tenancy;

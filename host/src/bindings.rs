@@ -17,6 +17,22 @@ pub mod imports {
     });
 }
 
+/// What the host gives under the names of WASI proposals: `wasi:keyvalue`, `wasi:config`, `wasi:logging`.
+pub mod standard {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "millwork:guest/standard",
+        imports: {
+            "wasi:logging": trappable,
+            default: async | trappable,
+        },
+        with: { "wasi:keyvalue/store.bucket": crate::bindings::Bucket },
+    });
+}
+
+/// An open bucket of `wasi:keyvalue`: its name.
+pub struct Bucket(pub String);
+
 /// `millwork:module/aggregates` and the types that all exports share.
 pub mod aggregates {
     wasmtime::component::bindgen!({

@@ -8,6 +8,7 @@ pub mod locks;
 pub mod rate_limits;
 pub mod messaging;
 pub mod platform;
+pub mod wasi_config;
 pub mod search;
 pub mod blobs;
 

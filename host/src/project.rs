@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use millwork_registry::manifest::Projection;
+use millwork_registry::manifest::{Projection, Query, View};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
 
@@ -259,6 +259,8 @@ impl Projector {
                     .checkpoint()
                     .await?
                     .map_or(0, |checkpoint| checkpoint.position);
+                // Who wrote last may have ended before it could say so.
+                step.end_kept_answers().await;
                 step.tenant.progress.set(&key, start, Some(start));
                 (start, start)
             }
@@ -285,6 +287,9 @@ impl Projector {
             applied => applied?,
         };
         // Before anybody who waits for it goes on, and looks.
+        if wrote {
+            step.end_kept_answers().await;
+        }
         self.report_lag(step, end).await;
         step.tenant.progress.set(&key, end, wrote.then_some(end));
         Ok(true)
@@ -370,6 +375,18 @@ impl Step<'_> {
                 Some((module, name)) => event.of.module == module && event.name == name,
                 None => own && event.name == *wanted,
             })
+    }
+
+    /// Ends the epochs of the collections that it writes, as far as answers made of them are kept.
+    async fn end_kept_answers(&self) {
+        let manifest = &self.module.manifest;
+        for collection in &self.declared.collections {
+            let viewed = |view: &View| view.cache.is_some() && view.collection == *collection;
+            let asked = |query: &Query| query.cache.is_some() && query.collections.contains(collection);
+            if manifest.views.values().any(viewed) || manifest.queries.values().any(asked) {
+                self.tenant.epochs.raise(&manifest.name, collection).await;
+            }
+        }
     }
 
     fn checkpoint_at(&self, position: Position) -> Checkpoint {

@@ -1,5 +1,7 @@
 //! Questions: declared views are answered by the host from documents, computed ones by the component.
 
+pub mod kept;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -5,6 +5,7 @@
 
 pub mod module;
 mod view;
+pub mod epochs;
 pub mod poison;
 pub mod routes;
 pub mod pulse;
@@ -21,6 +22,7 @@ use semver::Version;
 use tokio::sync::{Mutex, Notify, Semaphore, watch};
 
 pub use self::canary::Canary;
+use self::epochs::Epochs;
 pub use self::module::Module;
 pub use self::routes::Routed;
 use self::routes::Routes;
@@ -42,6 +44,8 @@ pub struct Tenant {
     pub documents: Arc<dyn Documents>,
     /// The cache of the whole host; keys are made per tenant.
     pub cache: Arc<dyn Cache>,
+    /// Which answers kept in the cache still count.
+    pub epochs: Epochs,
     /// Where its requests are counted.
     pub rate_limits: Arc<dyn RateLimits>,
     /// The indexes of the whole host; each call names its tenant.
@@ -127,6 +131,7 @@ impl Tenant {
             slow: Arc::new(Semaphore::new(slow_calls_max)),
         };
         Self {
+            epochs: Epochs::new(Arc::clone(&stores.cache), id.clone()),
             id,
             documents: stores.documents,
             cache: stores.cache,

@@ -4,6 +4,7 @@
 //! that is referred to exists, every collection has one projection that writes it, every schema compiles.
 
 mod bucket;
+mod caching;
 mod check;
 mod command;
 mod host_pattern;
@@ -22,6 +23,7 @@ use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 
 pub use self::bucket::{BUCKET_NAME_BYTES_MAX, Bucket, Lifetime};
+pub use self::caching::{CacheRule, Ttl};
 pub use self::command::{Aggregate, Command, Fact, Related};
 pub use self::host_pattern::HostPattern;
 pub use self::index::{Index, IndexField, IndexKind};

@@ -4,6 +4,7 @@
 mod blobs;
 mod cache;
 mod documents;
+mod epochs;
 mod events;
 mod locks;
 mod rate_limits;

@@ -2,6 +2,7 @@
 //! tenant and component, so nobody can name another's.
 
 pub mod component;
+pub mod keyvalue;
 pub mod memory;
 pub mod redis;
 
@@ -14,6 +15,18 @@ use bytes::Bytes;
 #[derive(Debug, thiserror::Error)]
 #[error("cache: {0}")]
 pub struct CacheError(pub String);
+
+/// Keys that one look gives at most, but for those that cannot be told from the last.
+const KEYS_MAX: usize = 1_000;
+
+/// Some keys, and how to get more.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Keys {
+    /// In no order; perhaps none although there are more. One may come twice.
+    pub keys: Vec<String>,
+    /// What to ask the next ones with; absent when these were the last.
+    pub next: Option<u64>,
+}
 
 /// See the module. Keys are complete: `t:<tenant>:<component>:<key>`.
 #[async_trait]
@@ -42,4 +55,11 @@ pub trait Cache: Send + Sync + 'static {
     /// # Errors
     /// [`CacheError`].
     async fn add(&self, key: &str, by: i64, ttl: Duration) -> Result<i64, CacheError>;
+
+    /// Keys that begin so. Those that are there from the first look, without `after`, to the last one come at least
+    /// once. Looks through a part of all that is kept.
+    ///
+    /// # Errors
+    /// [`CacheError`].
+    async fn keys(&self, prefix: &str, after: Option<u64>) -> Result<Keys, CacheError>;
 }

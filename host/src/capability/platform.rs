@@ -3,6 +3,8 @@
 //! A log line always carries tenant and component, which the guest cannot set. Clock and random are host functions,
 //! since several toolchains stub WASI's with frozen values.
 
+mod logging;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -10,10 +10,12 @@ use wasmtime_wasi::{HostMonotonicClock, HostWallClock, WasiCtx, WasiCtxBuilder, 
 use super::Engine;
 use crate::capability::blobs::component::BlobsCall;
 use crate::capability::cache::component::CacheCall;
+use crate::capability::cache::keyvalue::KeyvalueCall;
 use crate::capability::documents::component::DocumentsCall;
 use crate::capability::messaging::component::MessagingCall;
 use crate::capability::platform::PlatformCall;
 use crate::capability::search::component::SearchCall;
+use crate::capability::wasi_config::ConfigCall;
 use crate::capability::{Budget, Exhausted};
 
 /// What stands behind a call's imports. Made for one call and dropped after it.
@@ -36,6 +38,8 @@ pub struct Effects {
     pub blobs: BlobsCall,
     /// `millwork:messaging`.
     pub messaging: MessagingCall,
+    /// `wasi:config`.
+    pub config: ConfigCall,
 }
 
 struct Wasi {
@@ -163,6 +167,18 @@ impl Call {
         &mut self.effects_mut().messaging
     }
 
+    /// For the linker.
+    pub(super) fn config(&mut self) -> &mut ConfigCall {
+        &mut self.effects_mut().config
+    }
+
+    /// For the linker.
+    pub(super) fn keyvalue(&mut self) -> KeyvalueCall<'_> {
+        let effects = self.effects.get_or_insert_with(Effects::none);
+        let wasi = self.wasi.get_or_insert_with(|| Box::new(Wasi::empty()));
+        KeyvalueCall::new(&mut effects.cache, &mut wasi.table)
+    }
+
     fn effects_mut(&mut self) -> &mut Effects {
         self.effects.get_or_insert_with(Effects::none)
     }
@@ -185,7 +201,8 @@ impl Effects {
             cache: CacheCall::new(None, "", "", Arc::clone(&budget)),
             search: SearchCall::denied("this call may not search", Arc::clone(&budget)),
             blobs: BlobsCall::denied("this call may not use blobs", Arc::clone(&budget)),
-            messaging: MessagingCall::closed(budget),
+            messaging: MessagingCall::closed(Arc::clone(&budget)),
+            config: ConfigCall::new(Arc::from("{}"), budget),
         }
     }
 }

@@ -79,7 +79,7 @@ fn event(recorded: &Recorded) -> Result<Event<'_>, Problem> {
         aggregate_id: &recorded.of.id,
         version: recorded.version,
         recorded_at: recorded.recorded_at,
-        data: raw(&recorded.data)?,
+        data: raw(recorded.data.as_bytes())?,
     })
 }
 
@@ -89,13 +89,13 @@ fn state(
     Ok(State {
         aggregate: &subject.aggregate,
         aggregate_id: &subject.id,
-        state: raw(state)?,
+        state: raw(state.as_bytes())?,
     })
 }
 
 /// JSON text as it stands.
-fn raw(text: &str) -> Result<&RawValue, Problem> {
-    serde_json::from_str(text).map_err(|error| Problem::bug(format!("recorded text is no JSON: {error}")))
+pub(super) fn raw(text: &[u8]) -> Result<&RawValue, Problem> {
+    serde_json::from_slice(text).map_err(|error| Problem::bug(format!("recorded text is no JSON: {error}")))
 }
 
 /// Any body as JSON.
@@ -109,8 +109,8 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Result<Response
 }
 
 /// An answer with a body that is JSON already.
-pub(super) fn of_json(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub(super) fn of_json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response

@@ -8,14 +8,15 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::Response;
 use millwork_registry::manifest::{Action, View};
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::commands::{ID, POSITION, tag_of};
 use super::gateway::Asked;
 use super::problem::{self, Problem};
 use super::{filter, position, reply};
-use crate::capability::documents::Document;
 use crate::event_store::Position;
 use crate::query;
+use crate::query::kept::{self, Answer, Question};
 use crate::tenant::action_name;
 
 /// Waits until the read model has come to the position of a token.
@@ -24,7 +25,7 @@ pub(super) const AFTER: &str = "after";
 /// One page.
 #[derive(Serialize)]
 struct Items<'a> {
-    items: &'a [Document],
+    items: &'a RawValue,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<&'a str>,
     position: &'a str,
@@ -47,8 +48,8 @@ pub(super) async fn serve(mut asked: Asked, action: &Action) -> Result<Response,
         .find(|(param, _)| param == ID)
         .map(|(_, id)| id.clone());
     match id {
-        Some(id) => one(asked, name, &id, position).await,
-        None => page(asked, name, &view, position).await,
+        Some(id) => one(asked, action, &id, position).await,
+        None => page(asked, action, &view, position).await,
     }
 }
 
@@ -74,18 +75,29 @@ fn wait_max(asked: &Asked) -> Duration {
     asked.app.host.config().project.wait_max
 }
 
-async fn one(asked: Asked, view: &str, id: &str, position: Position) -> Result<Response, Problem> {
+async fn one(asked: Asked, action: &Action, id: &str, position: Position) -> Result<Response, Problem> {
     asked.query.finish()?;
-    let document = query::view_one(&asked.tenant, &asked.module, view, id, &asked.scope).await?;
-    let version = document.get("version").and_then(serde_json::Value::as_u64);
-    let tag = version.map(tag_of).transpose()?;
+    let (tenant, module, scope) = (&*asked.tenant, &*asked.module, &asked.scope);
+    let question = Question {
+        tenant,
+        module,
+        action,
+        scope,
+        what: kept::one(id),
+    };
+    let made = async {
+        let document = query::view_one(tenant, module, action_name(action), id, scope).await?;
+        Answer::of_document(&document)
+    };
+    let answer = kept::answer(&question, made).await?;
+    let tag = answer.version.map(tag_of).transpose()?;
     let mut response = match &tag {
         Some(tag) if is_known(&asked.parts.headers, tag) => {
             let mut unchanged = Response::new(Body::empty());
             *unchanged.status_mut() = problem::NOT_MODIFIED;
             unchanged
         }
-        _ => reply::json(problem::OK, &document)?,
+        _ => reply::of_json(problem::OK, answer.body),
     };
     let headers = response.headers_mut();
     headers.insert(POSITION, reply::header(&position::encode(position))?);
@@ -105,20 +117,37 @@ fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     tags.any(|known| known == "*" || known.strip_prefix("W/").unwrap_or(known).as_bytes() == tag.as_bytes())
 }
 
-async fn page(mut asked: Asked, name: &str, view: &View, position: Position) -> Result<Response, Problem> {
+async fn page(
+    mut asked: Asked,
+    action: &Action,
+    view: &View,
+    position: Position,
+) -> Result<Response, Problem> {
     let limits = &asked.app.host.config().http;
     let find = filter::page(
         &asked.module.manifest,
         view,
         &mut asked.query,
         limits,
-        asked.scope,
+        asked.scope.clone(),
     )?;
-    let page = query::view_page(&asked.tenant, &asked.module, name, find).await?;
+    let (tenant, module) = (&*asked.tenant, &*asked.module);
+    let question = Question {
+        tenant,
+        module,
+        action,
+        scope: &asked.scope,
+        what: kept::page(&find),
+    };
+    let made = async {
+        let page = query::view_page(tenant, module, action_name(action), find).await?;
+        Answer::of_page(page)
+    };
+    let answer = kept::answer(&question, made).await?;
     let position = position::encode(position);
     let items = Items {
-        items: &page.documents,
-        next: page.next.as_deref(),
+        items: reply::raw(&answer.body)?,
+        next: answer.next.as_deref(),
         position: &position,
     };
     let mut response = reply::json(problem::OK, &items)?;

@@ -121,6 +121,7 @@ impl Projector {
             ..step
         };
         unit.commit(Some(live.checkpoint_at(end))).await?;
+        live.end_kept_answers().await;
         tenant.progress.set(&step.key(), end, Some(end));
         Ok(end)
     }

@@ -1,6 +1,7 @@
 //! One module of a generation, made ready: its component linked, its schemas compiled, its collections known.
 
 use std::collections::HashMap;
+use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -22,6 +23,7 @@ use crate::capability::documents::component::{Access, Collections, DocumentsCall
 use crate::capability::messaging::component::MessagingCall;
 use crate::capability::search::Index;
 use crate::capability::search::component::{Indexes, SearchCall, Searching};
+use crate::capability::wasi_config::ConfigCall;
 use crate::config::{EngineLimits, HealthLimits};
 use crate::engine::call::Effects;
 use crate::engine::{Component, Engine};
@@ -167,28 +169,31 @@ impl Module {
             .map_or(Ok(()), |validator| check(validator, params))
     }
 
-    /// Names of the projections that write what a view or query reads.
+    /// Names of the collections that a view or query reads.
     #[must_use]
-    pub fn projections_behind(&self, action: &Action) -> Vec<&str> {
+    pub fn collections_behind(&self, action: &Action) -> &[String] {
         let manifest = &self.manifest;
-        let read: Vec<&String> = match action {
-            Action::Command(_) => Vec::new(),
+        let read = match action {
+            Action::Command(_) => None,
             Action::View(name) => manifest
                 .views
                 .get(name)
-                .map(|view| &view.collection)
-                .into_iter()
-                .collect(),
+                .map(|view| slice::from_ref(&view.collection)),
             Action::Query(name) => manifest
                 .queries
                 .get(name)
-                .map(|query| &query.collections)
-                .into_iter()
-                .flatten()
-                .collect(),
+                .map(|query| query.collections.as_slice()),
         };
+        read.unwrap_or_default()
+    }
+
+    /// Names of the projections that write what a view or query reads.
+    #[must_use]
+    pub fn projections_behind(&self, action: &Action) -> Vec<&str> {
+        let read = self.collections_behind(action);
         let writes = |names: &[String]| read.iter().any(|collection| names.contains(collection));
-        let behind = manifest
+        let behind = self
+            .manifest
             .projections
             .iter()
             .filter(|(_, projection)| writes(&projection.collections));
@@ -241,7 +246,8 @@ impl Module {
             cache: CacheCall::new(cache, tenant, &self.manifest.name, Arc::clone(&budget)),
             search: SearchCall::new(searching, indexes, tenant, Arc::clone(&budget)),
             blobs: BlobsCall::new(keeping, self.blobs.clone(), tenant, Arc::clone(&budget)),
-            messaging: MessagingCall::closed(budget),
+            messaging: MessagingCall::closed(Arc::clone(&budget)),
+            config: ConfigCall::new(Arc::clone(&self.config), budget),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Holds a manifest against itself. Every check notes what is wrong and goes on, so that an author sees all of it.
 
 mod buckets;
+mod caching;
 mod commands;
 pub(super) mod form;
 mod header;
@@ -22,6 +23,7 @@ pub(super) fn problems(manifest: &Manifest) -> Problems {
     indexes::check(manifest, &mut problems);
     buckets::check(manifest, &mut problems);
     read_models::check(manifest, &mut problems);
+    caching::check(manifest, &mut problems);
     subscriptions::check(manifest, &mut problems);
     routes::check(manifest, &mut problems);
     problems

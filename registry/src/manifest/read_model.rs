@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Schema;
+use super::{CacheRule, Schema};
 
 /// Where documents are kept.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -52,6 +52,9 @@ pub struct View {
     /// Schema of one document, for the API's documentation.
     #[serde(default)]
     pub schema: Option<Schema>,
+    /// Whether its answers are kept.
+    #[serde(default)]
+    pub cache: Option<CacheRule>,
     /// What the caller's roles must allow; default `<module>.read`.
     #[serde(default)]
     pub permission: Option<String>,
@@ -67,12 +70,16 @@ pub struct Query {
     /// Schema of its parameters, an object; query strings are turned into the types it names.
     #[serde(default)]
     pub params: Option<Schema>,
-    /// Own collections it reads: `?after=` waits for the projections that write them.
+    /// Own collections it reads: `?after=` waits for the projections that write them, and an answer is kept until one of them
+    /// is written. For what it finds in an index, name the collection of the projection that writes the index.
     #[serde(default)]
     pub collections: Vec<String>,
     /// Schema of the answer, for the API's documentation.
     #[serde(default)]
     pub result: Option<Schema>,
+    /// Whether its answers are kept.
+    #[serde(default)]
+    pub cache: Option<CacheRule>,
     /// What the caller's roles must allow; default `<module>.read`.
     #[serde(default)]
     pub permission: Option<String>,

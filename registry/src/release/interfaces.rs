@@ -53,10 +53,7 @@ static GIVEN: [Given; 12] = [
     Given {
         interface: "millwork:cache/cache",
         version: V0_1,
-        needs: Some(Need {
-            told: "cache",
-            is: |permission| *permission == Permission::Cache,
-        }),
+        needs: Some(CACHE),
     },
     Given {
         interface: "millwork:messaging/types",
@@ -105,6 +102,20 @@ static GIVEN: [Given; 12] = [
     },
 ];
 
+/// Proposals of WASI that have something behind them here: the interface in the one version given, since drafts promise
+/// nothing to each other, and what a manifest needs to import it.
+static STANDARD: [(&str, Option<Need>); 4] = [
+    ("wasi:keyvalue/store@0.2.0-draft2", Some(CACHE)),
+    ("wasi:keyvalue/atomics@0.2.0-draft2", Some(CACHE)),
+    ("wasi:config/store@0.2.0-rc.1", None),
+    ("wasi:logging/logging@0.1.0-draft", None),
+];
+
+const CACHE: Need = Need {
+    told: "cache",
+    is: |permission| *permission == Permission::Cache,
+};
+
 /// WASI 0.2 that toolchains import without being asked: given to all, with no files, no arguments and no network behind.
 const WASI: [&str; 27] = [
     "wasi:cli/environment",
@@ -151,6 +162,9 @@ pub(super) fn check_imports(imports: &[String], manifest: &Manifest) -> Result<(
 /// Why an import is refused, if it is.
 fn refusal(import: &str, manifest: &Manifest) -> Option<String> {
     let unknown = || Some(format!("{import} is not known to this host"));
+    if let Some((_, needs)) = STANDARD.iter().find(|(standard, _)| *standard == import) {
+        return lacks(import, needs.as_ref(), manifest);
+    }
     let Some((interface, version)) = versioned(import) else {
         return unknown();
     };
@@ -179,12 +193,13 @@ fn refusal(import: &str, manifest: &Manifest) -> Option<String> {
             given.version
         ));
     }
-    match &given.needs {
-        Some(needed) if !manifest.permissions.iter().any(needed.is) => {
-            Some(format!("{import} needs the permission {}", needed.told))
-        }
-        _ => None,
-    }
+    lacks(import, given.needs.as_ref(), manifest)
+}
+
+/// Which permission is missing, if one is.
+fn lacks(import: &str, needs: Option<&Need>, manifest: &Manifest) -> Option<String> {
+    let missing = needs.filter(|needed| !manifest.permissions.iter().any(needed.is));
+    missing.map(|needed| format!("{import} needs the permission {}", needed.told))
 }
 
 /// To whom is for the host to hold against the request.

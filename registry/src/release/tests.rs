@@ -73,6 +73,36 @@ fn a_release_says_what_it_is() {
 }
 
 #[test]
+fn imports_of_wasi_proposals() {
+    let cache = GOOD.replace("  - documents\n", "  - documents\n  - cache\n");
+    let refused = |text: &str, why: &str| {
+        check(
+            &[text],
+            &EXPORTS,
+            GOOD,
+            Err(&format!("imports refused: {text} {why}")),
+        );
+    };
+    let config = "wasi:config/store@0.2.0-rc.1";
+    check(
+        &[config, "wasi:logging/logging@0.1.0-draft"],
+        &EXPORTS,
+        GOOD,
+        Ok(()),
+    );
+    for name in [
+        "wasi:keyvalue/store@0.2.0-draft2",
+        "wasi:keyvalue/atomics@0.2.0-draft2",
+    ] {
+        refused(name, "needs the permission cache");
+        check(&[name], &EXPORTS, &cache, Ok(()));
+    }
+    refused("wasi:keyvalue/store@0.2.0-draft", "is not known to this host");
+    refused("wasi:keyvalue/batch@0.2.0-draft2", "is not known to this host");
+    refused("wasi:logging/logging", "is not known to this host");
+}
+
+#[test]
 fn imports() {
     let cache = GOOD.replace("  - documents\n", "  - documents\n  - cache\n");
     check(

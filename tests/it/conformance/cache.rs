@@ -51,6 +51,7 @@ on_every_backend! {
         a_counter_keeps_the_time_it_started_with,
         a_counter_stays_within_its_type,
         racers_on_one_counter,
+        keys_are_found_by_how_they_begin,
     ],
 }
 
@@ -179,6 +180,43 @@ async fn racers_on_one_counter(cache: &dyn Cache) {
         }
     });
     assert_eq!(cache.add("k", 0, LONG).await.unwrap(), 800);
+}
+
+async fn keys_beginning(cache: &dyn Cache, prefix: &str) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = cache.keys(prefix, after).await.unwrap();
+        found.extend(page.keys);
+        after = page.next;
+        if after.is_none() {
+            found.sort();
+            found.dedup();
+            return found;
+        }
+    }
+}
+
+async fn keys_are_found_by_how_they_begin(cache: &dyn Cache) {
+    assert_eq!(keys_beginning(cache, "many:").await, Vec::<String>::new());
+    let mut many: Vec<String> = (0..2_500).map(|at| format!("many:{at}")).collect();
+    for key in &many {
+        put(cache, key, "1", LONG).await;
+    }
+    for key in ["man", "a*:1", "aa:1", "[a]*:2", "many?:1"] {
+        put(cache, key, "1", LONG).await;
+    }
+    many.sort();
+    assert_eq!(keys_beginning(cache, "many:").await, many);
+    assert_eq!(keys_beginning(cache, "a*:").await, ["a*:1"]);
+    assert_eq!(keys_beginning(cache, "[a]*").await, ["[a]*:2"]);
+    assert_eq!(keys_beginning(cache, "many?").await, ["many?:1"]);
+    let _ = cache.remove("man").await.unwrap();
+    put(cache, "short", "1", Duration::from_millis(20)).await;
+    eventually("the end of a key", || async {
+        keys_beginning(cache, "short").await.is_empty()
+    })
+    .await;
+    assert_eq!(keys_beginning(cache, "man").await.len(), many.len() + 1);
 }
 
 /// A Redis forgets as its operator has told it to.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Cache;
+use super::{Cache, Keys};
 use crate::bindings::imports::millwork::cache::cache::{Error, Host};
 use crate::capability::Budget;
 
@@ -50,6 +50,32 @@ impl CacheCall {
             ))));
         }
         Ok(Ok((store, format!("{}{key}", self.prefix))))
+    }
+
+    /// Whether this call may use the cache at all.
+    pub(super) fn check(&self) -> wasmtime::Result<Result<(), Error>> {
+        Ok(self.open("", 0)?.map(drop))
+    }
+
+    /// Some keys of this component that begin so, without that beginning.
+    pub(super) async fn keys(
+        &self,
+        prefix: &str,
+        after: Option<u64>,
+    ) -> wasmtime::Result<Result<Keys, Error>> {
+        let (store, prefix) = match self.open(prefix, 0)? {
+            Ok(open) => open,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Ok(mut found) = store.keys(&prefix, after).await else {
+            return Ok(Err(Error::Unavailable));
+        };
+        for key in &mut found.keys {
+            drop(key.drain(..prefix.len().min(key.len())));
+        }
+        self.budget
+            .spend_bytes(found.keys.iter().map(String::len).sum())?;
+        Ok(Ok(found))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The cache in this process: bounded by bytes, each entry with its own time to live.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -8,7 +9,7 @@ use moka::Expiry;
 use moka::ops::compute::Op;
 use moka::sync::Cache as Moka;
 
-use super::{Cache, CacheError};
+use super::{Cache, CacheError, KEYS_MAX, Keys};
 
 /// What an entry costs beside its key and value, in bytes; an estimate.
 const ENTRY_BYTES: usize = 128;
@@ -107,6 +108,36 @@ impl Cache for MemoryCache {
         });
         Ok(sum)
     }
+
+    /// In the order of hashes, so that a place between two keys stays one, whatever comes and goes.
+    async fn keys(&self, prefix: &str, after: Option<u64>) -> Result<Keys, CacheError> {
+        let now = Instant::now();
+        let mut found: Vec<(u64, String)> = self
+            .entries
+            .iter()
+            .filter(|(key, entry)| key.starts_with(prefix) && entry.until > now)
+            .map(|(key, _)| (hash(&key), key.to_string()))
+            .filter(|(hash, _)| after.is_none_or(|after| *hash > after))
+            .collect();
+        found.sort_unstable();
+        let last = found
+            .get(KEYS_MAX - 1)
+            .map(|(hash, _)| *hash)
+            .filter(|_| found.len() > KEYS_MAX);
+        if let Some(last) = last {
+            found.retain(|(hash, _)| *hash <= last);
+        }
+        Ok(Keys {
+            keys: found.into_iter().map(|(_, key)| key).collect(),
+            next: last,
+        })
+    }
+}
+
+fn hash(key: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn after(now: Instant, ttl: Duration) -> Instant {

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use redis::{Script, cmd};
 
-use super::{Cache, CacheError};
+use super::{Cache, CacheError, KEYS_MAX, Keys};
 use crate::redis_link::{RedisLink, Unanswered, ttl_ms};
 
 /// `KEYS[1]`: the counter; `ARGV`: what is added, and the time of a new one. Sums are told as text, since Lua's numbers have
@@ -75,6 +75,31 @@ impl Cache for RedisCache {
         add.key(self.link.key(key)).arg(by).arg(ttl_ms(ttl).max(1));
         Ok(self.link.run(&add).await?)
     }
+
+    async fn keys(&self, prefix: &str, after: Option<u64>) -> Result<Keys, CacheError> {
+        let own = self.link.key("");
+        let mut scan = cmd("SCAN");
+        scan.arg(after.unwrap_or_default())
+            .arg("MATCH")
+            .arg(format!("{}*", literal(&self.link.key(prefix))))
+            .arg("COUNT")
+            .arg(KEYS_MAX);
+        let (next, found): (u64, Vec<String>) = self.link.query(&scan).await?;
+        let keys = found.iter().filter_map(|key| key.strip_prefix(&own));
+        Ok(Keys {
+            keys: keys.map(str::to_owned).collect(),
+            next: (next != 0).then_some(next),
+        })
+    }
+}
+
+/// A pattern of Redis that stands for this text alone.
+fn literal(text: &str) -> String {
+    let escaped = |letter: char| {
+        let mark = matches!(letter, '*' | '?' | '[' | ']' | '^' | '\\').then_some('\\');
+        mark.into_iter().chain([letter])
+    };
+    text.chars().flat_map(escaped).collect()
 }
 
 impl From<Unanswered> for CacheError {

@@ -86,6 +86,12 @@ impl Scope {
         Self(Filter::all())
     }
 
+    /// Whether these are all rows of the tenant.
+    #[must_use]
+    pub fn is_whole_tenant(&self) -> bool {
+        self.0.is_all()
+    }
+
     /// Whether a document that was read by its id is one of these rows.
     #[must_use]
     pub fn admits(&self, document: &super::Document, decimals: &[String]) -> bool {

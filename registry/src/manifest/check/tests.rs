@@ -3,6 +3,7 @@
 
 mod bounds;
 mod buckets;
+mod caching;
 mod indexes;
 mod presentation;
 mod subscriptions;

@@ -285,15 +285,15 @@ fn hosts_are_restarted_one_after_another_and_no_request_fails() {
     };
     let rounds = Rounds::default();
     let made = rounds.around(&client, 4, pick, || {
-        for host in 0..HOSTS {
+        for (host, api) in apis.iter().enumerate() {
             rounds.more(4);
-            *apis[host].write().unwrap() = None;
+            *api.write().unwrap() = None;
             // Rounds that have begun there come to their end.
             rounds.more(8);
             assert!(hosts.hosts[host].stop().success());
             hosts.hosts[host].run_bare();
             hosts.until_served(host);
-            *apis[host].write().unwrap() = Some(hosts.api(host));
+            *api.write().unwrap() = Some(hosts.api(host));
         }
         rounds.more(4);
     });

@@ -183,7 +183,7 @@ fn the_host_knows_no_business() {
 }
 
 /// The host's modules, each of which may use those before it.
-const HOST_ORDER: [&[&str]; 17] = [
+const HOST_ORDER: [&[&str]; 18] = [
     &[
         "error",
         "config",

@@ -65,10 +65,16 @@ impl Hosts {
         });
     }
 
+    /// One of the hosts, counted round and round.
+    fn host(&self, number: usize) -> &Server {
+        let mut round = self.hosts.iter().cycle();
+        round.nth(number).expect("there is a host")
+    }
+
     /// The tenant's admin at one of the hosts.
     #[must_use]
     pub fn api(&self, host: usize) -> Client {
-        self.hosts[host % self.hosts.len()].somebody(Some("demo"), &["admin"])
+        self.host(host).somebody(Some("demo"), &["admin"])
     }
 
     /// Which host works for the tenant, as another tells.
@@ -77,10 +83,14 @@ impl Hosts {
     /// When nobody does for long.
     #[must_use]
     pub fn home(&self, asked: usize) -> usize {
-        let operator = self.hosts[asked].somebody(None, &["operator"]);
+        let operator = self.host(asked).somebody(None, &["operator"]);
         poll::within(WITHIN_LONG, "a home", || {
             let tenants = operator.get("/admin/v1/tenants").done();
-            let home = tenants["tenants"][0]["home"].as_str()?.to_owned();
+            let all = tenants.get("tenants")?.as_array()?;
+            let demo = all
+                .iter()
+                .find(|tenant| tenant.get("id").is_some_and(|id| id == "demo"))?;
+            let home = demo.get("home")?.as_str()?.to_owned();
             self.hosts.iter().position(|host| host.url() == home)
         })
     }

@@ -234,7 +234,7 @@ impl Household {
             // What there is of it goes on being read; the next start tries again.
             tracing::error!(tenant = %tenant.id, %error, "a read model could not be built anew");
         }
-        host.arrive(tenant, home);
+        host.note_home(tenant, home);
         host.resume_swaps(tenant, turn).await?;
         let projector = Arc::clone(&host.projector);
         home.spawn(projector.run(Arc::clone(tenant), home.stop())).await;
@@ -252,7 +252,7 @@ impl Household {
 }
 
 impl Host {
-    fn arrive(&self, tenant: &Tenant, home: &Arc<Home>) {
+    fn note_home(&self, tenant: &Tenant, home: &Arc<Home>) {
         let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
         homes.insert(tenant.id.clone(), Arc::clone(home));
     }

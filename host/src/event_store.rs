@@ -36,15 +36,13 @@ pub struct Subject {
 }
 
 /// An event as it was recorded.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Recorded {
     /// Its place in the tenant's feed.
     pub position: Position,
     /// UUID, version 7.
     pub id: String,
     /// The aggregate it belongs to.
-    #[serde(flatten)]
     pub of: Subject,
     /// Its number within the aggregate, from 1.
     pub version: u64,

@@ -32,6 +32,8 @@ const USUAL_CONFIG: &str = "millwork.toml";
 const LOCK: &str = "lock";
 /// File with a token for operators, in the data folder.
 const OPERATOR_TOKEN: &str = "operator-token";
+/// Where Linux tells the name of this machine.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 /// File with a token of the demo tenant's admin, in the data folder.
 const DEMO_TOKEN: &str = "demo-token";
 
@@ -83,7 +85,7 @@ impl Serve {
             .as_mut()
             .filter(|cluster| cluster.address.is_empty())
         {
-            cluster.address = format!("http://{address}");
+            cluster.address = address_for_others(address).context("cluster.address")?;
         }
         let host = Host::open(config)
             .await
@@ -236,6 +238,15 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
+/// The address that other hosts of the cluster are told when the settings name none.
+fn address_for_others(address: SocketAddr) -> Result<String> {
+    if !address.ip().is_unspecified() {
+        return Ok(format!("http://{address}"));
+    }
+    let name = fs::read_to_string(HOST_NAME).with_context(|| format!("read {HOST_NAME}"))?;
+    Ok(format!("http://{}:{}", name.trim(), address.port()))
+}
+
 async fn upkeep(metrics: PrometheusHandle) -> Result<()> {
     let mut ticks = tokio::time::interval(UPKEEP);
     loop {
@@ -283,6 +294,14 @@ mod tests {
             text.contains("$(cat d/demo-token)\" http://127.0.0.1:80/api/v1/things"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn other_hosts_are_told_an_address_that_they_can_use() {
+        let told = address_for_others("10.0.0.3:8080".parse().unwrap()).unwrap();
+        assert_eq!(told, "http://10.0.0.3:8080");
+        let told = address_for_others("0.0.0.0:8080".parse().unwrap()).unwrap();
+        assert!(told.ends_with(":8080") && !told.contains("0.0.0.0"), "{told}");
     }
 
     #[test]

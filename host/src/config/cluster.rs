@@ -19,8 +19,8 @@ pub struct Cluster {
     /// The profile whose servers keep what hosts share: releases and what tenants run (MongoDB and S3), leases (Redis) and
     /// announcements (NATS). The same on all hosts.
     pub profile: String,
-    /// Where the others reach this host, `http://host:port`, in a network that is the cluster's own; where it listens when
-    /// empty.
+    /// Where the others reach this host, `http://host:port`, in a network that is the cluster's own. Empty is where it
+    /// listens, and by its name where it listens everywhere.
     pub address: String,
     /// How long a host that has died keeps the tenants that it worked for: the lease is renewed three times as often.
     #[serde(with = "humantime_serde")]
@@ -60,12 +60,7 @@ impl Cluster {
                 return Err(missing(section(name), "the cluster needs it"));
             }
         }
-        if self.address.is_empty() {
-            if config.listen.ip().is_unspecified() {
-                let why = "is missing, and \"listen\" is not where others reach this host";
-                return Err(ConfigError::wrong("cluster.address", why));
-            }
-        } else {
+        if !self.address.is_empty() {
             is_url("cluster.address", &self.address, &["http"])?;
         }
         self.host_key.read("cluster.host_key")?;

@@ -202,7 +202,7 @@ mod tests {
         "[profiles.big]\nmongodb.url = \"mongodb://x\"\nredis.url = \"redis://x\"\nnats.url = \"nats://x\"\n";
     /// What moves tenants of the profile there.
     const SHARED: &str = "events = \"mongodb\"\ndocuments = \"mongodb\"\ncache = \"redis\"\nsearch = \"elasticsearch\"\n\
-        messages = \"nats\"\nelasticsearch.url = \"http://x\"\n";
+        blobs = \"s3\"\nmessages = \"nats\"\nelasticsearch.url = \"http://x\"\ns3.access_key = \"k\"\ns3.secret_key = \"k\"\n";
     const CLUSTER: &str = "[cluster]\nprofile = \"big\"\naddress = \"http://a:1\"\nhost_key = \"secret\"\n";
 
     #[test]
@@ -233,8 +233,8 @@ mod tests {
                 "profiles.big.nats: is missing, and the cluster needs it",
             ),
             (
-                without("address"),
-                "cluster.address: begins with http:// or https://",
+                without("x").replace("http://a:1", "https://a:1"),
+                "cluster.address: begins with http://",
             ),
             (without("host_key"), "cluster.host_key: is missing"),
             (alone("x"), "profile: \"embedded\" is on files of one host"),

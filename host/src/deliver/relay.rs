@@ -7,12 +7,14 @@
 use std::sync::Arc;
 
 use millwork_registry::id::TenantId;
+use serde::Serialize;
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 
 use super::{DeliverError, DeliverLimits};
 use crate::capability::messaging::Bus;
 use crate::capability::messaging::bus::Message;
-use crate::event_store::{EventStore, Recorded};
+use crate::event_store::{EventStore, Origin, Position, Recorded, StoreError};
 
 /// The name of the durable position.
 const READER: &str = "relay";
@@ -81,12 +83,39 @@ impl Relay {
     }
 }
 
+/// An event as the bus carries it, in JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Relayed<'a> {
+    position: Position,
+    id: &'a str,
+    module: &'a str,
+    aggregate: &'a str,
+    aggregate_id: &'a str,
+    version: u64,
+    name: &'a str,
+    recorded_at: u64,
+    origin: &'a Origin,
+    data: &'a RawValue,
+}
+
 fn message(event: &Recorded) -> Result<Message, DeliverError> {
-    let payload = serde_json::to_vec(event);
-    let payload = payload.map_err(|error| crate::event_store::StoreError::Failed(error.to_string()))?;
+    let failed = |error: serde_json::Error| StoreError::Failed(error.to_string());
+    let payload = serde_json::to_vec(&Relayed {
+        position: event.position,
+        id: &event.id,
+        module: &event.of.module,
+        aggregate: &event.of.aggregate,
+        aggregate_id: &event.of.id,
+        version: event.version,
+        name: &event.name,
+        recorded_at: event.recorded_at,
+        origin: &event.origin,
+        data: serde_json::from_str(&event.data).map_err(failed)?,
+    });
     Ok(Message {
         id: event.position.to_string(),
         subject: format!("{}.{}.{}", event.of.module, event.of.aggregate, event.name),
-        payload: payload.into(),
+        payload: payload.map_err(failed)?.into(),
     })
 }

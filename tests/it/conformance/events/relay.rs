@@ -9,6 +9,7 @@ use millwork_host::deliver::DeliverLimits;
 use millwork_host::deliver::relay::Relay;
 use millwork_host::event_store::sqlite::SqliteEvents;
 use millwork_tests::servers::NATS;
+use serde_json::Value;
 
 use super::{draft, open_sqlite, tenant};
 
@@ -44,6 +45,13 @@ async fn check(bus: Arc<dyn Bus>) {
     assert_eq!(positions, ["1", "2", "3", "4", "5"]);
     let subject = format!("{}.{}.Opened", feed[0].of.module, feed[0].of.aggregate);
     assert_eq!(published[0].message.subject, subject);
+    let told: Value = serde_json::from_slice(&published[0].message.payload).unwrap();
+    assert_eq!(told["aggregateId"], feed[0].of.id.as_str());
+    assert_eq!(told["id"], feed[0].id.as_str());
+    assert_eq!(
+        told["data"],
+        serde_json::from_str::<Value>(&feed[0].data).unwrap()
+    );
     super::EventStore::close(&*events).await;
 }
 

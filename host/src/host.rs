@@ -260,7 +260,7 @@ impl Host {
         self.check_shared(&profile)?;
         // Before anything is written: a tenant whose data has no place is no use.
         let backends = self.backends_of(&profile).await?;
-        self.clear_leftovers(&id, &*backends.events).await?;
+        self.clear_leftovers(&id, &backends).await?;
         let record = TenantRecord {
             id,
             name,

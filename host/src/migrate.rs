@@ -3,8 +3,8 @@
 //! The archive is a tar of plain files ([`tar`]) with a manifest at its end ([`manifest`]). What it has of a tenant is lines
 //! of JSON ([`lines`]), a folder for each [`manifest::Kind`], and the releases that the tenant runs. Read models, search
 //! indexes, caches and snapshots are not in it: they are made from the events. What else a tenant comes to have is a file
-//! here beside [`records`] and [`messages`], with a function that packs it and one that unpacks it, and a folder of its
-//! own in the archive (`blobs/` is kept free for that); [`crate::host`] calls both.
+//! here beside [`records`], [`messages`] and [`blobs`], with a function that packs it and one that unpacks it, and a folder
+//! of its own in the archive; [`crate::host`] calls both.
 
 pub mod tar;
 pub mod manifest;
@@ -13,9 +13,10 @@ pub mod pack;
 pub mod unpack;
 pub mod records;
 pub mod messages;
+pub mod blobs;
 
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
 use uuid::Uuid;
@@ -71,4 +72,17 @@ pub fn scratch(folder: &Path) -> io::Result<File> {
         .open(&path)?;
     fs::remove_file(&path)?;
     Ok(file)
+}
+
+/// The next lines of a file, line feeds included; none at its end.
+fn next_lines(file: &mut BufReader<File>, limit: usize) -> io::Result<Vec<Vec<u8>>> {
+    let mut lines = Vec::new();
+    while lines.len() < limit {
+        let mut line = Vec::new();
+        if file.read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        lines.push(line);
+    }
+    Ok(lines)
 }

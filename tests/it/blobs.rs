@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::production;
 
 /// A host with two tenants that run the module.
-fn archive(setup: Setup) -> (Server, Client, Client) {
+pub(crate) fn archive(setup: Setup) -> (Server, Client, Client) {
     let server = Server::start(setup);
     let wasm = artifacts::test_component("archivist").expect("the archivist; `cargo xtask guest` makes it");
     let _ = server.publish(wasm).done();
@@ -23,7 +23,7 @@ fn archive(setup: Setup) -> (Server, Client, Client) {
     (server, one, other)
 }
 
-fn ask(api: &Client, query: &str, params: &[(&str, &str)]) -> Reply {
+pub(crate) fn ask(api: &Client, query: &str, params: &[(&str, &str)]) -> Reply {
     let params: Vec<_> = params
         .iter()
         .map(|(name, value)| format!("{name}={}", escaped(value)))
@@ -40,7 +40,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Gives a paper to be kept and waits until it is.
-fn keep(api: &Client, key: &str, text: &str) -> Value {
+pub(crate) fn keep(api: &Client, key: &str, text: &str) -> Value {
     let paper = json!({ "bucket": "papers", "key": key, "text": text });
     let _ = api.post("/api/v1/papers", &paper).done();
     let digest = Digest::of(text.as_bytes());
@@ -51,7 +51,7 @@ fn keep(api: &Client, key: &str, text: &str) -> Value {
     })
 }
 
-fn names(listed: &Value) -> Vec<&str> {
+pub(crate) fn names(listed: &Value) -> Vec<&str> {
     let entries = listed["entries"].as_array().unwrap();
     entries
         .iter()
@@ -60,7 +60,7 @@ fn names(listed: &Value) -> Vec<&str> {
 }
 
 /// A link, as somebody has it who has nothing else.
-struct Link {
+pub(crate) struct Link {
     url: String,
     headers: Vec<(String, String)>,
 }
@@ -114,20 +114,20 @@ impl Link {
         sent.map_err(|error| error.to_string())
     }
 
-    fn get(&self) -> Reply {
+    pub(crate) fn get(&self) -> Reply {
         self.send("GET", b"")
     }
 
-    fn put(&self, body: &[u8]) -> Reply {
+    pub(crate) fn put(&self, body: &[u8]) -> Reply {
         self.send("PUT", body)
     }
 }
 
-fn download(server: &Server, api: &Client, params: &[(&str, &str)]) -> Link {
+pub(crate) fn download(server: &Server, api: &Client, params: &[(&str, &str)]) -> Link {
     Link::of(server, &ask(api, "download", params).done())
 }
 
-fn upload(server: &Server, api: &Client, key: &str, body: &[u8], media_type: &str) -> Link {
+pub(crate) fn upload(server: &Server, api: &Client, key: &str, body: &[u8], media_type: &str) -> Link {
     let (size, digest) = (body.len().to_string(), Digest::of(body));
     let params = [
         ("key", key),

@@ -1,5 +1,6 @@
 //! Tenants that move from host to host and from profile to profile arrive whole, or not at all.
 
+mod blobs;
 mod damage;
 mod load;
 

@@ -24,18 +24,19 @@ use tokio::time::Instant;
 use super::Host;
 use crate::backends::Backends;
 use crate::blocking;
+use crate::capability::blobs::Bucket;
 use crate::capability::platform::now_ms;
 use crate::config::moving::MovingLimits;
 use crate::config::profile::EMBEDDED;
 use crate::deliver::Deliverer;
 use crate::error::Error;
+use crate::event_store::Position;
 use crate::event_store::portable::{Gate, Portable as _};
-use crate::event_store::{EventStore, Position};
 use crate::migrate::manifest::{FORMAT, INSTALLATIONS, Manifest, Publisher, RELEASES, Whose};
 use crate::migrate::messages::Readers;
 use crate::migrate::pack::Packer;
 use crate::migrate::unpack::Archive;
-use crate::migrate::{ArchiveError, messages, records, scratch};
+use crate::migrate::{ArchiveError, blobs, messages, records, scratch};
 use crate::project;
 use crate::tenant::Tenant;
 
@@ -100,6 +101,12 @@ pub struct ReadModel {
     /// Why it stands still, if it does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failing: Option<String>,
+}
+
+/// What an archive's tenant runs, before it is one.
+struct Coming {
+    generation: Generation,
+    buckets: Vec<Bucket>,
 }
 
 /// A place in [`Moves::arriving`].
@@ -201,7 +208,7 @@ impl Host {
         packer
             .file(INSTALLATIONS, text.map_err(ArchiveError::from)?)
             .await?;
-        let mut publishers = BTreeSet::new();
+        let (mut publishers, mut manifests) = (BTreeSet::new(), Vec::new());
         for installed in &installations {
             let (name, version) = (&installed.name, &installed.version);
             let (shown, wasm) = blocking::run(|| {
@@ -210,12 +217,24 @@ impl Host {
             })?;
             let publisher = shown.release.publisher;
             publishers.extend(shown.release.key.map(|key| Publisher { publisher, key }));
+            manifests.push(shown.release.manifest);
             packer.file(&release_file(&installed.digest), wasm).await?;
         }
         let readers = readers(tenant);
         let folder = self.moving_folder();
         let mark = records::pack(&*self.events, &tenant.id, &folder, &mut packer).await?;
         messages::pack(&*self.bus, &tenant.id, &readers, mark.position, &mut packer).await?;
+        // After the checkpoints: what is delivered meanwhile and writes blobs is delivered again.
+        let buckets = blobs::buckets_of(&manifests);
+        blobs::pack(
+            &tenant.blobs,
+            &tenant.id,
+            &buckets,
+            &folder,
+            now_ms(),
+            &mut packer,
+        )
+        .await?;
         let manifest = Manifest {
             format: FORMAT,
             host: env!("CARGO_PKG_VERSION").to_owned(),
@@ -278,12 +297,9 @@ impl Host {
         self.check_free(&id)?;
         let profile = record.profile.clone().unwrap_or_default();
         let backends = self.backends_of(&profile).await?;
-        let generation = self.take_releases(&archive, &id, to.strangers).await?;
-        if let Err(error) = self
-            .settle_in(&archive, record.clone(), generation, &backends)
-            .await
-        {
-            if let Err(left) = backends.events.forget(&id).await {
+        let coming = self.take_releases(&archive, &id, to.strangers).await?;
+        if let Err(error) = self.settle_in(&archive, record.clone(), coming, &backends).await {
+            if let Err(left) = self.sweep(&id, &backends).await {
                 tracing::error!(tenant = %id, %left, "what is left of an import is cleared away by the next one");
             }
             return Err(error);
@@ -315,22 +331,43 @@ impl Host {
     }
 
     /// Removes what an import has left behind that came to nothing. Nobody makes a tenant that is just arriving.
-    pub(super) async fn clear_leftovers(&self, id: &TenantId, events: &dyn EventStore) -> Result<(), Error> {
+    pub(super) async fn clear_leftovers(&self, id: &TenantId, backends: &Backends) -> Result<(), Error> {
         let _arriving = self.moves.arrive(id)?;
-        if events.gate(id).await? == Gate::Arriving {
-            events.forget(id).await?;
+        if backends.events.gate(id).await? == Gate::Arriving {
+            self.sweep(id, backends).await?;
         }
         Ok(())
     }
 
-    /// Publishes what the tenant runs where it is not here yet, and gives its generation here. Nothing is published when
+    /// Removes what there is of a tenant that is none: its blobs by all releases that are known, since those of an import
+    /// are published before anything else.
+    async fn sweep(&self, id: &TenantId, backends: &Backends) -> Result<(), Error> {
+        let manifests = blocking::run(|| {
+            let listed = self.catalog.list()?.into_iter();
+            let all = listed.map(|release| {
+                let known = self
+                    .catalog
+                    .get(&release.summary.name, &release.summary.version)?;
+                Ok(known.manifest)
+            });
+            all.collect::<Result<Vec<_>, Refusal>>()
+        })?;
+        for bucket in blobs::buckets_of(&manifests) {
+            let emptied = backends.blobs.empty(id, &bucket).await;
+            emptied.map_err(|error| Error::Unavailable(error.to_string()))?;
+        }
+        // The gate goes with the events, last: until then whoever comes next does this again.
+        Ok(backends.events.forget(id).await?)
+    }
+
+    /// Publishes what the tenant runs where it is not here yet, and gives its generation here with its buckets. Nothing is published when
     /// one of them is not trusted or they do not go together.
     async fn take_releases(
         &self,
         archive: &Archive,
         id: &TenantId,
         strangers: Strangers,
-    ) -> Result<Generation, Error> {
+    ) -> Result<Coming, Error> {
         let installed: Vec<Installation> = archive.json(INSTALLATIONS)?;
         let (mut missing, mut manifests) = (Vec::new(), Vec::<manifest::Manifest>::new());
         for installation in &installed {
@@ -368,7 +405,8 @@ impl Host {
             let wasm = blocking::run(|| archive.read(&release_file(&digest)))?;
             self.publish(wasm).await?;
         }
-        Ok(generation)
+        let buckets = blobs::buckets_of(&manifests);
+        Ok(Coming { generation, buckets })
     }
 
     fn has(&self, release: &Release) -> bool {
@@ -381,15 +419,18 @@ impl Host {
         &self,
         archive: &Archive,
         record: TenantRecord,
-        generation: Generation,
+        coming: Coming,
         backends: &Backends,
     ) -> Result<(), Error> {
-        let (id, events) = (&record.id, &*backends.events);
-        events.forget(id).await?;
+        let (id, events, folder) = (&record.id, &*backends.events, self.moving_folder());
+        let Coming { generation, buckets } = coming;
+        self.sweep(id, backends).await?;
         events.set_gate(id, Gate::Arriving).await?;
         records::unpack(archive, events, id).await?;
-        records::verify(archive.manifest(), events, id, &self.moving_folder()).await?;
+        records::verify(archive.manifest(), events, id, &folder).await?;
         messages::unpack(archive, &*backends.bus, id).await?;
+        blobs::unpack(archive, &backends.blobs, id, &buckets).await?;
+        blobs::verify(archive.manifest(), &backends.blobs, id, &buckets, &folder).await?;
         blocking::run(|| {
             let number = self.generations.load(id)?.number + 1;
             self.generations.save(&Generation { number, ..generation })?;

@@ -241,6 +241,24 @@ pub struct MessageLine {
     pub payload: String,
 }
 
+/// A version of a blob. Its bytes are the next ones of the contents.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct BlobLine {
+    /// The module that owns its bucket.
+    pub module: String,
+    /// The bucket.
+    pub bucket: String,
+    /// Its key there.
+    pub key: String,
+    /// See [`crate::capability::blobs::Content`].
+    pub media_type: String,
+    /// Its size.
+    pub bytes: u64,
+    /// 64 lowercase hexadecimal digits.
+    pub sha256: String,
+}
+
 /// How far a subscription has come.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]

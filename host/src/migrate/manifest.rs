@@ -20,7 +20,7 @@ pub const INSTALLATIONS: &str = "installations.json";
 /// Folder of the releases.
 pub const RELEASES: &str = "releases";
 
-/// What lines are about; each has a folder of its own.
+/// What files are about; each has a folder of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -42,11 +42,15 @@ pub enum Kind {
     Queue,
     /// How far subscriptions have come.
     Checkpoints,
+    /// Versions of blobs: where each is, and what it holds.
+    Blobs,
+    /// The bytes of those versions, one after the other in the order of their lines.
+    Contents,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Events,
         Self::Commands,
         Self::Rejections,
@@ -56,6 +60,8 @@ impl Kind {
         Self::Published,
         Self::Queue,
         Self::Checkpoints,
+        Self::Blobs,
+        Self::Contents,
     ];
 
     /// Those that the event store holds.
@@ -66,6 +72,9 @@ impl Kind {
         Self::Claims,
         Self::Numbers,
     ];
+
+    /// Those that blobs come to.
+    pub const BLOBS: [Self; 2] = [Self::Blobs, Self::Contents];
 
     /// Its folder.
     #[must_use]
@@ -80,13 +89,29 @@ impl Kind {
             Self::Published => "published",
             Self::Queue => "queue",
             Self::Checkpoints => "checkpoints",
+            Self::Blobs => "blobs",
+            Self::Contents => "contents",
         }
     }
 
     /// Its file number `number`, from 1.
     #[must_use]
     pub fn file(self, number: usize) -> String {
-        format!("{}/{number:06}.jsonl", self.folder())
+        let form = match self {
+            Self::Contents => "bin",
+            _ => "jsonl",
+        };
+        format!("{}/{number:06}.{form}", self.folder())
+    }
+
+    /// How many of it a piece of its files has: lines, and of contents bytes.
+    #[must_use]
+    pub fn count(self, piece: &[u8]) -> u64 {
+        let count = match self {
+            Self::Contents => piece.len(),
+            _ => piece.iter().filter(|byte| **byte == b'\n').count(),
+        };
+        count as u64
     }
 }
 
@@ -100,7 +125,7 @@ impl fmt::Display for Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Sum {
-    /// Lines.
+    /// Lines; of contents, bytes.
     pub count: u64,
     /// SHA-256.
     pub digest: Digest,

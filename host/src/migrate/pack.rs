@@ -24,7 +24,7 @@ const READER_SILENCE_MAX: Duration = Duration::from_secs(120);
 /// Where lines go.
 #[async_trait]
 pub trait Lines: Send {
-    /// Takes a line: JSON and a line feed.
+    /// Takes a line: JSON and a line feed; of contents, some bytes.
     ///
     /// # Errors
     /// [`ArchiveError::Io`] when nobody takes it.
@@ -46,10 +46,10 @@ pub fn line(value: &impl Serialize) -> Result<Vec<u8>, ArchiveError> {
 pub struct Sums(BTreeMap<Kind, (u64, Sha256)>);
 
 impl Sums {
-    /// Counts one.
+    /// Counts one, as it goes to [`Lines::line`].
     pub fn add(&mut self, kind: Kind, line: &[u8]) {
         let (count, hash) = self.0.entry(kind).or_default();
-        *count += 1;
+        *count += kind.count(line);
         hash.update(line);
     }
 
@@ -63,6 +63,21 @@ impl Sums {
             (*kind, Sum { count, digest })
         });
         sums.collect()
+    }
+
+    /// Holds them against what an archive says of these kinds.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Unverified`] with what differs.
+    pub fn hold_against(self, manifest: &Manifest, kinds: &[Kind]) -> Result<(), ArchiveError> {
+        for (kind, found) in self.of(kinds) {
+            let said = manifest.contents.get(&kind);
+            if said != Some(&found) {
+                let detail = format!("{kind}: {found:?} instead of {said:?}");
+                return Err(ArchiveError::Unverified(detail));
+            }
+        }
+        Ok(())
     }
 }
 

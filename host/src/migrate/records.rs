@@ -1,6 +1,6 @@
 //! What the event store has of a tenant: out of one, into another, and held against each other.
 
-use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
+use std::io::{BufReader, BufWriter, Seek as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::lines::{ClaimLine, CommandLine, EventLine, HoldingLine, NumberLine, R
 use super::manifest::{Kind, Manifest};
 use super::pack::{Lines, Sums, line};
 use super::unpack::Archive;
-use super::{ArchiveError, scratch};
+use super::{ArchiveError, next_lines, scratch};
 use crate::blocking;
 use crate::error::Error;
 use crate::event_store::portable::{Accepted, Holding, Mark};
@@ -98,7 +98,7 @@ async fn pack_holdings(mut held: std::fs::File, out: &mut dyn Lines) -> Result<(
     held.rewind().map_err(ArchiveError::from)?;
     let mut held = BufReader::new(held);
     loop {
-        let page = blocking::run(|| next_lines(&mut held)).map_err(ArchiveError::from)?;
+        let page = blocking::run(|| next_lines(&mut held, HOLDINGS_AT_ONCE)).map_err(ArchiveError::from)?;
         if page.is_empty() {
             return Ok(());
         }
@@ -111,18 +111,6 @@ async fn pack_holdings(mut held: std::fs::File, out: &mut dyn Lines) -> Result<(
             out.line(kind, kept).await?;
         }
     }
-}
-
-fn next_lines(held: &mut BufReader<std::fs::File>) -> io::Result<Vec<Vec<u8>>> {
-    let mut lines = Vec::new();
-    while lines.len() < HOLDINGS_AT_ONCE {
-        let mut line = Vec::new();
-        if held.read_until(b'\n', &mut line)? == 0 {
-            break;
-        }
-        lines.push(line);
-    }
-    Ok(lines)
 }
 
 fn missing(position: Position) -> Error {
@@ -283,13 +271,7 @@ pub async fn verify(
         let (found, said) = (mark.position, manifest.position);
         return Err(unverified(format!("the last position is {found}, not {said}")));
     }
-    for (kind, found) in sums.of(&Kind::RECORDS) {
-        let said = manifest.contents.get(&kind);
-        if said != Some(&found) {
-            return Err(unverified(format!("{kind}: {found:?} instead of {said:?}")));
-        }
-    }
-    Ok(())
+    Ok(sums.hold_against(manifest, &Kind::RECORDS)?)
 }
 
 fn unverified(detail: String) -> Error {

@@ -108,6 +108,51 @@ impl Archive {
             line: PhantomData,
         }
     }
+
+    /// The bytes of all blobs.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] when the system has no more files.
+    pub fn contents(&self) -> Result<Contents, ArchiveError> {
+        let (mut places, mut bytes) = (Vec::new(), 0);
+        while let Some((start, length)) = self.places.get(&Kind::Contents.file(places.len() + 1)) {
+            places.push((bytes, *start, *length));
+            bytes += length;
+        }
+        let file = self.file.try_clone()?;
+        Ok(Contents { file, places, bytes })
+    }
+}
+
+/// See [`Archive::contents`].
+pub struct Contents {
+    file: File,
+    /// Of each file how many bytes are in those before it, where it begins in the archive, and its size.
+    places: Vec<(u64, u64, u64)>,
+    bytes: u64,
+}
+
+impl Contents {
+    /// How many there are.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// At most `length_max` of them from `at` on; none at the end and beyond it. Blocks.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Io`] when the disk fails.
+    pub fn read(&self, at: u64, length_max: u64) -> Result<Vec<u8>, ArchiveError> {
+        let past = self.places.partition_point(|(before, ..)| *before <= at);
+        let Some((before, start, bytes)) = past.checked_sub(1).and_then(|index| self.places.get(index))
+        else {
+            return Ok(Vec::new());
+        };
+        let within = at - before;
+        let length = bytes.saturating_sub(within).min(length_max);
+        read_at(&self.file, (start + within, length))
+    }
 }
 
 /// See [`Archive::lines`].
@@ -195,7 +240,7 @@ impl<R: Read> Scan<R> {
             hash.update(&*piece);
             if let Some(kind) = kind {
                 let (count, sum) = self.sums.entry(kind).or_default();
-                *count += piece.iter().filter(|byte| **byte == b'\n').count() as u64;
+                *count += kind.count(piece);
                 sum.update(&*piece);
             }
             left -= length as u64;

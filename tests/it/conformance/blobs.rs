@@ -2,6 +2,7 @@
 
 mod contents;
 mod differing;
+mod empty;
 mod expiry;
 mod files;
 mod keys;

@@ -16,7 +16,7 @@ use crate::production;
 type Files = Vec<(String, Vec<u8>)>;
 
 /// All files of an archive.
-fn files(archive: &[u8]) -> Files {
+pub(super) fn files(archive: &[u8]) -> Files {
     let (mut files, mut rest) = (Files::new(), archive);
     while let Some((name, bytes)) = tar::parse(rest.first_chunk::<BLOCK>().unwrap()) {
         let size = usize::try_from(bytes).unwrap();
@@ -56,7 +56,7 @@ fn with_manifest(archive_bytes: &[u8], change: impl FnOnce(&mut Value)) -> Vec<u
 }
 
 /// Changes the lines of a kind and every checksum that would tell: as somebody would who knows the format.
-fn forged(archive_bytes: &[u8], kind: Kind, change: impl FnOnce(&mut Vec<Value>)) -> Vec<u8> {
+pub(super) fn forged(archive_bytes: &[u8], kind: Kind, change: impl FnOnce(&mut Vec<Value>)) -> Vec<u8> {
     let name = kind.file(1);
     let mut files = files(archive_bytes);
     let text = String::from_utf8(file(&mut files, &name).clone()).unwrap();
@@ -66,14 +66,20 @@ fn forged(archive_bytes: &[u8], kind: Kind, change: impl FnOnce(&mut Vec<Value>)
         .collect();
     change(&mut lines);
     let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-    *file(&mut files, &name) = text.clone().into_bytes();
+    with_file(archive_bytes, kind, text.as_bytes())
+}
+
+/// Puts other bytes into the first file of a kind, and changes every checksum that would tell.
+pub(super) fn with_file(archive_bytes: &[u8], kind: Kind, content: &[u8]) -> Vec<u8> {
+    let name = kind.file(1);
+    let mut files = files(archive_bytes);
+    *file(&mut files, &name) = content.to_vec();
     with_manifest(&archive(&files), |manifest| {
         let mut known: Manifest = serde_json::from_value(manifest.clone()).unwrap();
         let part = known.parts.iter_mut().find(|part| part.name == name).unwrap();
-        (part.bytes, part.digest) = (text.len() as u64, Digest::of(text.as_bytes()));
+        (part.bytes, part.digest) = (content.len() as u64, Digest::of(content));
         let mut sums = Sums::default();
-        text.split_inclusive('\n')
-            .for_each(|line| sums.add(kind, line.as_bytes()));
+        sums.add(kind, content);
         known.contents.extend(sums.of(&[kind]));
         *manifest = serde_json::to_value(known).unwrap();
     })
@@ -81,7 +87,7 @@ fn forged(archive_bytes: &[u8], kind: Kind, change: impl FnOnce(&mut Vec<Value>)
 
 /// Nothing of it is there.
 #[track_caller]
-fn check_nothing(server: &Server) {
+pub(super) fn check_nothing(server: &Server) {
     assert_eq!(
         server.operator().get("/admin/v1/tenants").done()["tenants"],
         json!([])
@@ -135,12 +141,12 @@ fn a_damaged_archive_is_refused_whole() {
     );
     assert!(newer.contains("format 2"), "{newer}");
     let mut more = files(&good);
-    more.insert(0, ("blobs/1".to_owned(), b"blob".to_vec()));
+    more.insert(0, ("pictures/1".to_owned(), b"mill".to_vec()));
     let more = with_manifest(&archive(&more), |manifest| {
-        let blob = json!({ "name": "blobs/1", "bytes": 4, "digest": Digest::of(b"blob").to_string() });
-        manifest["parts"].as_array_mut().unwrap().insert(0, blob);
+        let picture = json!({ "name": "pictures/1", "bytes": 4, "digest": Digest::of(b"mill").to_string() });
+        manifest["parts"].as_array_mut().unwrap().insert(0, picture);
     });
-    assert!(check(&more, "archive-newer").contains("blobs/1"));
+    assert!(check(&more, "archive-newer").contains("pictures/1"));
 
     let _ = import(&target, "trust-keys", &good).done();
     let api = target.somebody(Some("demo"), &["admin"]);

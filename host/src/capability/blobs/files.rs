@@ -128,6 +128,13 @@ impl Blobs for FilesBlobs {
         self.with(at.tenant, |shelf| shelf.versions(at, part))
     }
 
+    async fn empty(&self, tenant: &TenantId, bucket: &Bucket) -> Result<(), BlobError> {
+        if !Shelf::is_in(&self.folder.join(tenant.as_str())) {
+            return Ok(());
+        }
+        self.with(tenant, |shelf| shelf.empty(bucket))
+    }
+
     async fn link_get(&self, at: Address<'_>, version: &str, ends_at: u64) -> Result<Link, BlobError> {
         Ok(self.link(at, Act::Get(version.to_owned()), ends_at))
     }

@@ -7,10 +7,11 @@
 
 mod bucket;
 mod multipart;
+mod empty;
 mod refusal;
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
@@ -360,6 +361,10 @@ impl Blobs for S3Blobs {
         Ok(Page { entries, next })
     }
 
+    async fn empty(&self, tenant: &TenantId, bucket: &Bucket) -> Result<(), BlobError> {
+        self.remove_all(tenant, bucket).await
+    }
+
     async fn link_get(&self, at: Address<'_>, version: &str, ends_at: u64) -> Result<Link, BlobError> {
         let get = self
             .signing
@@ -487,10 +492,4 @@ fn signed(number: u32) -> i32 {
 
 fn strange(what: &str) -> BlobError {
     BlobError::Failed(format!("the server's answer is strange: {what}"))
-}
-
-impl S3Blobs {
-    fn with_ready<T>(&self, work: impl FnOnce(&mut HashMap<Ready, Option<Duration>>) -> T) -> T {
-        work(&mut self.ready.lock().unwrap_or_else(PoisonError::into_inner))
-    }
 }

@@ -17,6 +17,8 @@ use crate::sqlite::open_writer;
 
 /// Versions that have expired and are removed with one write.
 const CLEARED_MAX: u32 = 100;
+/// The file that says what the others are.
+const FILE: &str = "blobs.db";
 /// Above every byte of UTF-8.
 const ABOVE: u8 = 0xff;
 
@@ -34,7 +36,7 @@ impl Shelf {
         let places = tenant.join("blobs");
         let incoming = places.join("incoming");
         fs::create_dir_all(&incoming).map_err(failed)?;
-        let db = open_writer(&tenant.join("blobs.db"), schema::MIGRATIONS, "full")
+        let db = open_writer(&tenant.join(FILE), schema::MIGRATIONS, "full")
             .map_err(|error| BlobError::Failed(error.to_string()))?;
         let shelf = Self {
             places,
@@ -43,6 +45,11 @@ impl Shelf {
         };
         shelf.tidy_up()?;
         Ok(shelf)
+    }
+
+    /// Whether there is one in a tenant's folder.
+    pub(super) fn is_in(tenant: &Path) -> bool {
+        tenant.join(FILE).exists()
     }
 
     /// A file to write to.
@@ -199,7 +206,18 @@ impl Shelf {
             return Ok(());
         };
         let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
-        let until = sql(now_ms.saturating_sub(after));
+        self.clear_until(bucket, sql(now_ms.saturating_sub(after)))
+            .map(drop)
+    }
+
+    /// Removes all that a bucket holds.
+    pub(super) fn empty(&self, bucket: &Bucket) -> Result<(), BlobError> {
+        while self.clear_until(bucket, i64::MAX)? > 0 {}
+        Ok(())
+    }
+
+    /// Removes what was written by `until`, up to a bound, and gives how many versions that were.
+    fn clear_until(&self, bucket: &Bucket, until: i64) -> Result<usize, BlobError> {
         let expired = self.with(|db| {
             let transaction = db.transaction()?;
             let expired = {
@@ -218,8 +236,10 @@ impl Shelf {
             transaction.commit()?;
             Ok(expired)
         })?;
-        let names = expired.into_iter().map(|(_, name)| name).collect();
-        self.remove_files(names)
+        let names: Vec<_> = expired.into_iter().map(|(_, name)| name).collect();
+        let count = names.len();
+        self.remove_files(names)?;
+        Ok(count)
     }
 
     fn with<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Result<T, BlobError> {

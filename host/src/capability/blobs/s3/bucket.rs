@@ -1,5 +1,7 @@
 //! The server's buckets: their names, and how they come to be as a module wants them.
 
+use std::collections::HashMap;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use aws_sdk_s3::error::ProvideErrorMetadata as _;
@@ -65,6 +67,10 @@ impl S3Blobs {
     pub(super) fn forget(&self, tenant: &TenantId, bucket: &Bucket) {
         let name = name(&self.settings.bucket_prefix, tenant, &bucket.name);
         self.with_ready(|all| all.retain(|(other, _), _| *other != name));
+    }
+
+    fn with_ready<T>(&self, work: impl FnOnce(&mut HashMap<Ready, Option<Duration>>) -> T) -> T {
+        work(&mut self.ready.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     async fn create(&self, name: &str) -> Result<(), BlobError> {

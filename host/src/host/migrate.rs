@@ -428,9 +428,10 @@ impl Host {
         events.set_gate(id, Gate::Arriving).await?;
         records::unpack(archive, events, id).await?;
         records::verify(archive.manifest(), events, id, &folder).await?;
-        messages::unpack(archive, &*backends.bus, id).await?;
         blobs::unpack(archive, &backends.blobs, id, &buckets).await?;
         blobs::verify(archive.manifest(), &backends.blobs, id, &buckets, &folder).await?;
+        // Last, since what waits on a bus is not taken back.
+        messages::unpack(archive, &*backends.bus, id).await?;
         blocking::run(|| {
             let number = self.generations.load(id)?.number + 1;
             self.generations.save(&Generation { number, ..generation })?;

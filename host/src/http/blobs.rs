@@ -119,6 +119,7 @@ async fn upload(
     if headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes) != Some(content.media_type.as_bytes()) {
         return Err(Problem::media_type(&content.media_type));
     }
+    linked.tenant.check_open()?;
     exchange.body_begins();
     let unreadable = |_| BlobError::Differs("it could not be read to its end".to_owned());
     let pieces = body
@@ -131,5 +132,7 @@ async fn upload(
         .await;
     exchange.body_ends();
     written?;
+    // What was closed meanwhile may have been exported without it: it is sent again when the tenant has arrived.
+    linked.tenant.check_open()?;
     Ok(problem::OK.into_response())
 }

@@ -3,13 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+use millwork_host::capability::blobs::body::Body;
+use millwork_host::capability::blobs::files::FilesBlobs;
+use millwork_host::capability::blobs::link::LinkKey;
+use millwork_host::capability::blobs::{Address, Blobs as _, Bucket, Content};
 use millwork_host::migrate::manifest::Kind;
+use millwork_registry::id::TenantId;
 use millwork_tests::client::Client;
 use millwork_tests::server::{Server, Setup};
 use serde_json::{Value, json};
 
-use super::damage::{check_nothing, files, forged, with_file};
-use super::{bare, export, import, opened, parts};
+use super::damage::{check_nothing, files, forged, leave_half, with_file};
+use super::{bare, export, freeze, import, opened, parts};
 use crate::blobs::{archive, ask, download, keep, names, upload};
 use crate::production;
 
@@ -175,4 +181,56 @@ fn a_blob_that_was_changed_on_the_disk_is_not_exported() {
     assert!(!whole, "an archive of a damaged blob");
     let other = export(&source, "strangers");
     assert_eq!(opened(&other).manifest().contents[&Kind::Blobs].count, 0);
+}
+
+#[test]
+fn a_closed_tenant_takes_no_uploads() {
+    let (source, api, _) = archive(Setup::default());
+    let link = upload(&source, &api, "late", b"late", "text/plain");
+    freeze(&source, "keepers");
+    link.put(b"late").refused(503, "tenant-moving");
+    assert!(names(&ask(&api, "listed", &[]).done()).is_empty());
+    let path = "/admin/v1/tenants/keepers/freeze";
+    let _ = source.operator().delete(path).done();
+    assert_eq!(link.put(b"late").status, 200);
+}
+
+/// What a host that was killed in the middle of an import leaves among its blobs.
+#[tokio::main(flavor = "current_thread")]
+async fn leave_blob(server: &Server, tenant: &str) {
+    let store = FilesBlobs::new(
+        server.data().join("tenants"),
+        LinkKey::open(&server.data()).unwrap(),
+    );
+    let bucket = Bucket {
+        module: "archivist".to_owned(),
+        name: "papers".to_owned(),
+        expire_after: None,
+    };
+    let at = Address {
+        tenant: &TenantId::new(tenant).unwrap(),
+        bucket: &bucket,
+        key: "half",
+    };
+    let bytes = Bytes::from_static(b"half");
+    let content = Content::of(&bytes, "text/plain");
+    store.put(at, &content, Body::of(bytes)).await.unwrap();
+}
+
+#[test]
+fn blobs_of_a_killed_import_are_nobodys() {
+    let (mut server, api, _) = archive(Setup::default());
+    keep(&api, "a.txt", "the first text");
+    let good = export(&server, "keepers");
+    server.kill();
+    for tenant in ["new", "half"] {
+        leave_half(&server, tenant);
+        leave_blob(&server, tenant);
+    }
+    server.run_bare();
+    let new = server.tenant("new", &["archivist"]);
+    assert!(names(&ask(&new, "listed", &[]).done()).is_empty());
+    let _ = import(&server, "as=half", &good).done();
+    let half = server.somebody(Some("half"), &["admin"]);
+    assert_eq!(names(&ask(&half, "listed", &[]).done()), ["a.txt"]);
 }

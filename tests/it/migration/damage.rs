@@ -200,7 +200,7 @@ fn what_has_begun_to_arrive_is_cleared_away() {
 
 /// What a host that was killed in the middle of an import leaves in its event store.
 #[tokio::main(flavor = "current_thread")]
-async fn leave_half(server: &Server, tenant: &str) {
+pub(super) async fn leave_half(server: &Server, tenant: &str) {
     let limits = SqliteEventsLimits {
         queue_max: 10,
         batch_max: 10,

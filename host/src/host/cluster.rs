@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use millwork_registry::id::TenantId;
+use tokio::time::Instant;
 
 use super::Host;
 use crate::backends;
@@ -22,6 +23,8 @@ use crate::tenant::Tenant;
 /// First and longest pause between tries to reach the servers that hosts share.
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(10);
+/// Between two looks for a home that is to be found.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// What this host has of its cluster.
 pub(super) struct Cluster {
@@ -112,6 +115,22 @@ impl Host {
         match &self.cluster {
             Some(cluster) if !self.is_home(tenant) => cluster.elsewhere(tenant),
             _ => Residence::Here,
+        }
+    }
+
+    /// Where the home of a tenant is, given that it is found within the time of a lease: that of a new tenant, or of one whose
+    /// home has gone, is soon.
+    pub async fn find_home(&self, tenant: &TenantId) -> Residence {
+        let patience = self
+            .cluster
+            .as_ref()
+            .map_or(Duration::ZERO, |cluster| cluster.lease);
+        let until = Instant::now() + patience;
+        loop {
+            match self.residence(tenant) {
+                Residence::Nowhere if Instant::now() < until => tokio::time::sleep(LOOK_EVERY).await,
+                found => return found,
+            }
         }
     }
 

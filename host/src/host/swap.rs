@@ -146,6 +146,7 @@ impl Host {
     }
 
     async fn begin(self: &Arc<Self>, tenant: &Arc<Tenant>, request: Request) -> Result<Begun, Error> {
+        self.find_home(&tenant.id).await;
         let turn = self.turn(tenant).await?;
         self.check_home(tenant)?;
         tenant.check_open()?;

@@ -1,7 +1,8 @@
 //! Requests that only a tenant's home can answer, sent on to it: changes of what the tenant runs, and where they stand.
 //!
 //! The host that is asked checks the credential, and so does the home; the answer passes through as it comes, streams of
-//! events too. A request is sent on once: a home that has moved meanwhile says so, and the client asks again.
+//! events too. A request is sent on once: a home that has moved meanwhile says so, and the client asks again. While nobody is
+//! the home the request waits, for no longer than a lease.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +57,7 @@ pub(super) async fn to_home(State(app): State<Arc<App>>, request: Request, next:
         // Whoever this is, they are refused here.
         return next.run(request).await;
     };
-    match app.host.residence(&tenant) {
+    match app.host.find_home(&tenant).await {
         Residence::Here => next.run(request).await,
         Residence::At(address) if !request.headers().contains_key(FORWARDED) => {
             match app.forwarder.send(&address, request).await {

@@ -108,11 +108,11 @@ impl Rounds {
         });
     }
 
-    /// Does rounds at whatever host is given for each until it is over; gives what failed.
-    fn work(&self, client: &str, mut api: impl FnMut() -> Client) -> Vec<String> {
+    /// Does rounds until it is over; gives what failed.
+    fn work(&self, mut round: impl FnMut() -> Vec<Reply>) -> Vec<String> {
         let mut failed = Vec::new();
         while !self.over.load(Ordering::Acquire) {
-            let replies = one_round(&api(), client);
+            let replies = round();
             let refused = replies.iter().filter(|reply| reply.status >= 300);
             failed.extend(refused.map(Reply::text));
             self.done.fetch_add(1, Ordering::AcqRel);
@@ -123,20 +123,19 @@ impl Rounds {
     /// Runs `change` while these many work; gives how many rounds were done, of which none failed.
     fn around(
         &self,
-        client: &str,
         workers: usize,
-        api: impl Fn(usize) -> Client + Sync,
+        round: impl Fn(usize) -> Vec<Reply> + Sync,
         change: impl FnOnce() + Send,
     ) -> usize {
         let failed: Vec<String> = thread::scope(|scope| {
-            let api = &api;
+            let round = &round;
             let works: Vec<_> = (0..workers)
                 .map(|index| {
                     let mut turn = index;
                     scope.spawn(move || {
-                        self.work(client, || {
+                        self.work(|| {
                             turn += 1;
-                            api(turn)
+                            round(turn)
                         })
                     })
                 })
@@ -178,9 +177,8 @@ fn a_swap_flips_all_hosts_and_no_request_fails() {
         }
     };
     let made = rounds.around(
-        &client,
         HOSTS,
-        |turn| hosts.api(turn),
+        |turn| one_round(&hosts.api(turn), &client),
         || {
             rounds.more(2 * HOSTS);
             // Asked for at hosts that are not the home.
@@ -278,18 +276,17 @@ fn hosts_are_restarted_one_after_another_and_no_request_fails() {
     let apis: Vec<RwLock<Option<Client>>> = (0..HOSTS)
         .map(|host| RwLock::new(Some(hosts.api(host))))
         .collect();
-    let pick = |turn: usize| {
-        let mut all = (0..HOSTS).map(|more| &apis[(turn + more) % HOSTS]);
-        all.find_map(|api| api.read().unwrap().clone())
-            .expect("two are always in")
+    let round = |turn: usize| {
+        let mut all = (0..HOSTS).map(|more| apis[(turn + more) % HOSTS].read().unwrap());
+        // Held to the round's end: a host is out when nobody uses it any more.
+        let api = all.find(|api| api.is_some()).expect("two are always in");
+        one_round(api.as_ref().unwrap(), &client)
     };
     let rounds = Rounds::default();
-    let made = rounds.around(&client, 4, pick, || {
+    let made = rounds.around(4, round, || {
         for (host, api) in apis.iter().enumerate() {
             rounds.more(4);
             *api.write().unwrap() = None;
-            // Rounds that have begun there come to their end.
-            rounds.more(8);
             assert!(hosts.hosts[host].stop().success());
             hosts.hosts[host].run_bare();
             hosts.until_served(host);

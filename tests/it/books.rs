@@ -43,6 +43,20 @@ pub(crate) fn add_line(api: &Client, invoice: &str, price: &str) -> Reply {
     act(api, invoice, "line-items", &line)
 }
 
+/// Creates an invoice and finalises it; the answers of all requests.
+pub(crate) fn one_round(api: &Client, client: &str) -> Vec<Reply> {
+    let created = api.post("/api/v1/invoices", &json!({ "clientId": client }));
+    let Some(id) = created.json()["id"].as_str().map(str::to_owned) else {
+        return vec![created];
+    };
+    vec![
+        created,
+        add_line(api, &id, "10.00"),
+        finalize(api, &id),
+        api.get("/api/v1/invoices?limit=3"),
+    ]
+}
+
 /// A command on an invoice, by the last part of its path.
 #[track_caller]
 pub(crate) fn act(api: &Client, invoice: &str, what: &str, body: &Value) -> Reply {

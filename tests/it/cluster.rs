@@ -178,7 +178,7 @@ fn a_swap_flips_all_hosts_and_no_request_fails() {
     };
     let made = rounds.around(
         HOSTS,
-        |turn| one_round(&hosts.api(turn), &client),
+        |turn| books::one_round(&hosts.api(turn), &client),
         || {
             rounds.more(2 * HOSTS);
             // Asked for at hosts that are not the home.
@@ -195,20 +195,6 @@ fn a_swap_flips_all_hosts_and_no_request_fails() {
         },
     );
     check_numbers(&hosts, &client, made);
-}
-
-/// Creates an invoice and finalises it; the answers of all requests.
-fn one_round(api: &Client, client: &str) -> Vec<Reply> {
-    let created = api.post("/api/v1/invoices", &json!({ "clientId": client }));
-    let Some(id) = created.json()["id"].as_str().map(str::to_owned) else {
-        return vec![created];
-    };
-    vec![
-        created,
-        books::add_line(api, &id, "10.00"),
-        books::finalize(api, &id),
-        api.get("/api/v1/invoices?limit=3"),
-    ]
 }
 
 #[test]
@@ -280,7 +266,7 @@ fn hosts_are_restarted_one_after_another_and_no_request_fails() {
         let mut all = (0..HOSTS).map(|more| apis[(turn + more) % HOSTS].read().unwrap());
         // Held to the round's end: a host is out when nobody uses it any more.
         let api = all.find(|api| api.is_some()).expect("two are always in");
-        one_round(api.as_ref().unwrap(), &client)
+        books::one_round(api.as_ref().unwrap(), &client)
     };
     let rounds = Rounds::default();
     let made = rounds.around(4, round, || {
@@ -402,4 +388,45 @@ fn a_host_that_is_cut_off_says_so_and_comes_back() {
         (reply.status == 200).then(|| reply.json())
     });
     assert_eq!(seen["status"], "finalized", "what the others did meanwhile");
+}
+
+#[test]
+fn a_tenant_that_is_closed_is_closed_on_all_hosts_whoever_works_for_it() {
+    let Some(mut hosts) = Hosts::start() else { return };
+    let home = hosts.home(0);
+    let others = [(home + 1) % HOSTS, (home + 2) % HOSTS];
+    let freeze = "/admin/v1/tenants/demo/freeze";
+    let operator = |hosts: &Hosts, host: usize| hosts.hosts[host].somebody(None, &["operator"]);
+    let is_known_to = |hosts: &Hosts, host: usize, closed: bool| {
+        let operator = operator(hosts, host);
+        poll::within(WITHIN_LONG, "the host knows", || {
+            let tenants = operator.get("/admin/v1/tenants").done();
+            (tenants["tenants"][0]["moving"] == closed).then_some(())
+        });
+    };
+    // Asked for at a host that is not the home.
+    let closed = operator(&hosts, others[0]).put(freeze, &json!({}));
+    assert!(closed.status < 300, "{}", closed.text());
+    for host in 0..HOSTS {
+        is_known_to(&hosts, host, true);
+        let made = hosts
+            .api(host)
+            .post("/api/v1/clients", &json!({ "code": "A", "name": "A" }));
+        made.refused(503, "tenant-moving");
+    }
+    hosts.hosts[home].kill();
+    poll::within(WITHIN_LONG, "another home", || {
+        (hosts.home(others[0]) != home).then_some(())
+    });
+    for host in others {
+        is_known_to(&hosts, host, true);
+    }
+    let opened = operator(&hosts, others[1]).ask("DELETE", freeze).send();
+    assert!(opened.status < 300, "{}", opened.text());
+    for host in others {
+        is_known_to(&hosts, host, false);
+        let body = json!({ "code": format!("B{host}"), "name": "B" });
+        let made = hosts.api(host).post("/api/v1/clients", &body);
+        assert_eq!(made.status, 201, "{}", made.text());
+    }
 }

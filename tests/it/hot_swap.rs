@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use millwork_tests::artifacts;
-use millwork_tests::client::{Client, Reply};
+use millwork_tests::client::Reply;
 use millwork_tests::poll;
 use millwork_tests::server::Server;
 use serde_json::{Value, json};
@@ -33,20 +33,6 @@ fn next_release(projection_version: u32) -> Vec<u8> {
     })
 }
 
-/// Creates an invoice and finalises it; the answers of all requests.
-fn one_round(api: &Client, client: &str) -> Vec<Reply> {
-    let created = api.post("/api/v1/invoices", &json!({ "clientId": client }));
-    let Some(id) = created.json()["id"].as_str().map(str::to_owned) else {
-        return vec![created];
-    };
-    vec![
-        created,
-        books::add_line(api, &id, "10.00"),
-        finalize(api, &id),
-        api.get("/api/v1/invoices?limit=3"),
-    ]
-}
-
 #[test]
 fn no_request_fails_while_a_module_is_upgraded() {
     let server = Server::demo();
@@ -65,7 +51,7 @@ fn no_request_fails_while_a_module_is_upgraded() {
             let mut failed = Vec::new();
             let mut rounds_left = ROUNDS;
             while rounds_left > 0 {
-                let replies = one_round(&api, &client);
+                let replies = books::one_round(&api, &client);
                 failed.extend(
                     replies
                         .iter()

@@ -74,8 +74,8 @@ impl Client {
         self.answer(self.agent.run(request.body(serde_json::to_vec(body)?)?))
     }
 
-    /// Follows server-sent events, each with JSON as its data, until `each` has seen enough or the host ends them.
-    pub(super) fn follow(&self, path: &str, mut each: impl FnMut(Value) -> ControlFlow<()>) -> Result<()> {
+    /// What a path gives, for as long as something comes.
+    fn stream(&self, path: &str) -> Result<impl Read + use<>> {
         let request = self.request(Method::GET, path).body(())?;
         let request = self
             .agent
@@ -85,10 +85,18 @@ impl Client {
             .build();
         let response = self.agent.run(request);
         let response = response.map_err(|error| anyhow!("no answer from {}: {error}", self.url))?;
-        if !response.status().is_success() {
-            return self.answer(Ok(response)).map(drop);
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
         }
-        let mut reader = BufReader::new(response.into_body().into_reader());
+        match self.answer(Ok(response)) {
+            Err(refusal) => Err(refusal),
+            Ok(_) => bail!("{} answers with what is no stream", self.url),
+        }
+    }
+
+    /// Follows server-sent events, each with JSON as its data, until `each` has seen enough or the host ends them.
+    pub(super) fn follow(&self, path: &str, mut each: impl FnMut(Value) -> ControlFlow<()>) -> Result<()> {
+        let mut reader = BufReader::new(self.stream(path)?);
         let mut line = String::new();
         loop {
             line.clear();
@@ -108,19 +116,7 @@ impl Client {
 
     /// Writes what comes, as it comes, for as long as it comes.
     pub(super) fn download(&self, path: &str, mut to: impl Write) -> Result<()> {
-        let request = self.request(Method::GET, path).body(())?;
-        let request = self
-            .agent
-            .configure_request(request)
-            .timeout_global(None)
-            .timeout_per_read(Some(SILENCE_MAX))
-            .build();
-        let response = self.agent.run(request);
-        let response = response.map_err(|error| anyhow!("no answer from {}: {error}", self.url))?;
-        if !response.status().is_success() {
-            return self.answer(Ok(response)).map(drop);
-        }
-        let mut from = response.into_body().into_reader();
+        let mut from = self.stream(path)?;
         io::copy(&mut from, &mut to).context("the host has ended the connection")?;
         Ok(to.flush()?)
     }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Subcommand;
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Remote;
 use super::migrate::{Export, Import, One};
@@ -67,10 +67,14 @@ impl Tenant {
             Self::List { remote } => {
                 let tenants = remote.client()?.get(PATH)?;
                 remote.output().answer(&tenants, |answer| {
-                    let row =
-                        |tenant| vec![text(tenant, "id"), text(tenant, "name"), text(tenant, "profile")];
+                    let row = |tenant: &Value| {
+                        let closed = tenant.get("moving").is_some_and(|moving| *moving == true);
+                        let state = if closed { "closed" } else { "open" };
+                        let told = ["id", "name", "profile", "home"].map(|key| text(tenant, key));
+                        [&told[..], &[state.to_owned()]].concat()
+                    };
                     table(
-                        &["TENANT", "NAME", "PROFILE"],
+                        &["TENANT", "NAME", "PROFILE", "HOME", "STATE"],
                         &items(answer, "tenants").iter().map(row).collect::<Vec<_>>(),
                     )
                 })

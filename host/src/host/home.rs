@@ -26,6 +26,7 @@ use crate::deliver::DeliverLimits;
 use crate::deliver::relay::Relay;
 use crate::error::Error;
 use crate::event_store::EventStore;
+use crate::event_store::portable::{Gate, Portable as _};
 use crate::tenant::{Broken, Generation, Module, Tenant};
 
 /// Renewals within the time of a lease.
@@ -79,14 +80,23 @@ impl Host {
         homes.contains_key(tenant)
     }
 
-    /// Brings a tenant, whose home is elsewhere, to the generation that it runs there.
+    /// Brings a tenant, whose home is elsewhere, to what it is there.
     pub(super) async fn catch_up(self: &Arc<Self>, tenant: &Arc<Tenant>) {
         if self.is_home(&tenant.id) {
             return;
         }
-        if let Err(error) = self.follow_generation(tenant).await {
+        if let Err(error) = self.follow(tenant).await {
             tracing::warn!(tenant = %tenant.id, %error, "cannot follow what a tenant runs");
         }
+    }
+
+    /// Takes over what another host may have done: whether the tenant is closed, and the generation that it runs.
+    async fn follow(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
+        match self.events.gate(&tenant.id).await? {
+            Gate::Closed => tenant.close(),
+            Gate::Open | Gate::Arriving => tenant.open(),
+        }
+        self.follow_generation(tenant).await
     }
 
     /// Loads the generation that is written down, if it is newer than the one that serves here.
@@ -226,7 +236,7 @@ impl Household {
     async fn move_in(&self, home: &Arc<Home>) -> Result<(), Error> {
         let Self { host, tenant, .. } = self;
         if host.cluster.is_some() {
-            host.follow_generation(tenant).await?;
+            host.follow(tenant).await?;
         }
         // Waits for the end of what was begun when this was the home before.
         let turn = Arc::clone(&tenant.swapping).lock_owned().await;

@@ -309,10 +309,11 @@ fn check(
         .zip(&manifest.parts)
         .find(|(part, said)| part != said)
     {
-        return Err(damaged(format!(
-            "{} is not what the manifest says of {}",
-            part.name, said.name
-        )));
+        return Err(damaged(if part.name == said.name {
+            format!("{} is not what the manifest says of it", part.name)
+        } else {
+            format!("{} stands where the manifest has {}", part.name, said.name)
+        }));
     }
     if found.len() != manifest.parts.len() {
         return Err(damaged("it has more or fewer files than the manifest says"));

@@ -22,7 +22,7 @@ use aws_sdk_s3::config::{
     BehaviorVersion, Config, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
 };
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::presigning::PresigningConfig;
+use aws_sdk_s3::presigning::{PresignedRequest, PresigningConfig};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use aws_sdk_s3::types::ServerSideEncryption;
 use aws_smithy_http_client::tls;
@@ -376,12 +376,7 @@ impl Blobs for S3Blobs {
             .response_content_disposition(disposition(at.key))
             .presigned(until(ends_at)?)
             .await;
-        let signed = signed.map_err(|error| failed(&error))?;
-        Ok(Link {
-            url: signed.uri().to_owned(),
-            headers: sent(signed.headers()),
-            ends_at,
-        })
+        Ok(link(&signed.map_err(|error| failed(&error))?, ends_at))
     }
 
     async fn link_put(&self, at: Address<'_>, content: &Content, ends_at: u64) -> Result<Link, BlobError> {
@@ -400,12 +395,16 @@ impl Blobs for S3Blobs {
             .set_server_side_encryption(self.encryption())
             .presigned(until(ends_at)?)
             .await;
-        let signed = signed.map_err(|error| failed(&error))?;
-        Ok(Link {
-            url: signed.uri().to_owned(),
-            headers: sent(signed.headers()),
-            ends_at,
-        })
+        Ok(link(&signed.map_err(|error| failed(&error))?, ends_at))
+    }
+}
+
+/// What is to be sent, and until when.
+fn link(signed: &PresignedRequest, ends_at: u64) -> Link {
+    Link {
+        url: signed.uri().to_owned(),
+        headers: sent(signed.headers()),
+        ends_at,
     }
 }
 

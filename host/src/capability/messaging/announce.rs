@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use millwork_registry::id::TenantId;
 use serde::{Deserialize, Serialize};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
 use super::bus::BusError;
 use super::nats::{NatsSettings, failed, streams};
@@ -49,47 +49,6 @@ pub trait Announcements: Send + Sync + 'static {
     /// # Errors
     /// [`BusError`].
     async fn listen(&self) -> Result<mpsc::Receiver<Announced>, BusError>;
-}
-
-/// For a host that is alone.
-pub struct LocalAnnouncements(broadcast::Sender<Announced>);
-
-impl Default for LocalAnnouncements {
-    fn default() -> Self {
-        Self(broadcast::Sender::new(BEHIND_MAX))
-    }
-}
-
-#[async_trait]
-impl Announcements for LocalAnnouncements {
-    async fn announce(&self, announced: &Announced) -> Result<(), BusError> {
-        // Nobody needs to listen.
-        let _ = self.0.send(announced.clone());
-        Ok(())
-    }
-
-    async fn listen(&self) -> Result<mpsc::Receiver<Announced>, BusError> {
-        let mut heard = self.0.subscribe();
-        let (send, receive) = mpsc::channel(BEHIND_MAX);
-        tokio::spawn(async move {
-            loop {
-                let announced = tokio::select! {
-                    announced = heard.recv() => announced,
-                    () = send.closed() => return,
-                };
-                match announced {
-                    Ok(announced) => {
-                        if send.send(announced).await.is_err() {
-                            return;
-                        }
-                    }
-                    Err(broadcast::error::RecvError::Lagged(_)) => {}
-                    Err(broadcast::error::RecvError::Closed) => return,
-                }
-            }
-        });
-        Ok(receive)
-    }
 }
 
 /// In a key-value bucket of JetStream: a key for each tenant, whose value is its [`News`] as JSON. Who begins to listen is

@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use millwork_host::capability::messaging::Bus;
-use millwork_host::capability::messaging::announce::{
-    Announced, Announcements, LocalAnnouncements, NatsAnnouncements, News,
-};
+use millwork_host::capability::messaging::announce::{Announced, Announcements, NatsAnnouncements, News};
 use millwork_host::capability::messaging::nats::{NatsBus, NatsLimits, NatsSettings};
 use millwork_tests::servers::{NATS, Service};
 
@@ -108,12 +106,6 @@ async fn check_announcements(one: &dyn Announcements, two: &dyn Announcements) {
         let told = tokio::time::timeout(SOON, heard.recv()).await.unwrap();
         assert_eq!(told.as_ref(), Some(&announced));
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_host_that_is_alone_hears_itself() {
-    let alone = LocalAnnouncements::default();
-    check_announcements(&alone, &alone).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

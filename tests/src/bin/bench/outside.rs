@@ -16,8 +16,6 @@ const WORKS: [Work; 3] = [Work::CreateClient, Work::AddLineItem, Work::OneAggreg
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// Share of the cores in use from which on more work would not fit.
 const BUSY_SHARE: f64 = 0.9;
-/// Share of the rate on a disk that takes no time from which on it is not the disk that sets the bound.
-const OF_MEMORY_SHARE: f64 = 0.9;
 /// A folder in memory, where flushes take no time.
 const MEMORY: &str = "/dev/shm";
 
@@ -102,11 +100,9 @@ impl Row {
         (!shares.is_empty()).then(|| median(shares.into_iter()))
     }
 
-    /// Whether the cores, and not the disk, set the bound: they are in use, or a disk that takes no time would change
-    /// little.
+    /// Whether the cores, and not the disk, set the bound.
     pub(crate) fn cpu_bound(&self) -> bool {
-        let little = self.of_memory().is_some_and(|share| share >= OF_MEMORY_SHARE);
-        little || self.median(|round| round.cores_used) >= BUSY_SHARE
+        self.median(|round| round.cores_used) >= BUSY_SHARE
     }
 
     pub(crate) fn json(&self) -> Value {

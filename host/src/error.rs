@@ -210,6 +210,9 @@ pub enum Error {
     /// The tenant is on its way to another place: ask again later, here or there.
     #[error("tenant {0} is moving; it can be read, and takes no changes until it has arrived")]
     Moving(TenantId),
+    /// In a cluster, what only the tenant's home can do, while that host is not known or not reached.
+    #[error("the host that works for tenant {0} is not reached at this moment; ask again")]
+    Homeless(TenantId),
     /// An archive of a tenant is not taken.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -277,6 +280,7 @@ impl Error {
             Self::CanaryFailed(_) => "canary-failed",
             Self::SwapCancelled { .. } => "swap-cancelled",
             Self::Moving(_) => "tenant-moving",
+            Self::Homeless(_) => "tenant-homeless",
             Self::Archive(refusal) => refusal.code(),
             Self::Unavailable(_) => "unavailable",
         }

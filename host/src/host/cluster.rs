@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Host;
 use crate::backends;
+use crate::blocking;
 use crate::capability::locks::Locks;
 use crate::capability::locks::redis::RedisLocks;
 use crate::capability::messaging::announce::{Announced, Announcements, NatsAnnouncements, News};
@@ -148,19 +149,30 @@ impl Host {
     /// What only a tenant's home may do.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when it is not here: it has just moved.
+    /// [`Error::Homeless`] when it is not here: it has just moved.
     pub(super) fn check_home(&self, tenant: &Tenant) -> Result<(), Error> {
         if self.is_home(&tenant.id) {
             return Ok(());
         }
-        let told = format!("tenant {} has just moved to another host", tenant.id);
-        Err(Error::Unavailable(told))
+        Err(Error::Homeless(tenant.id.clone()))
     }
 
     /// Tells the other hosts, if there are any, what a tenant runs.
     pub(super) async fn announce(&self, tenant: &Tenant) {
         if let Some(cluster) = &self.cluster {
             cluster.announce(&tenant.id, tenant.generation().number).await;
+        }
+    }
+
+    /// Starts a tenant that another host has only just made, before this one has heard of it.
+    pub async fn learn(self: &Arc<Self>, tenant: &TenantId) {
+        let stranger = matches!(self.tenant(tenant), Err(Error::NoTenant(_)));
+        if self.cluster.is_none() || !stranger {
+            return;
+        }
+        // One that is not there is told by whoever looks for it next.
+        if let Ok(record) = blocking::run(|| self.generations.tenant(tenant)) {
+            self.start_all(vec![record]).await;
         }
     }
 
@@ -207,7 +219,7 @@ impl Host {
 
     /// Starts the tenants that other hosts have made.
     async fn look_for_tenants(self: &Arc<Self>) {
-        match crate::blocking::run(|| self.tenants()) {
+        match blocking::run(|| self.tenants()) {
             Ok(records) => self.start_all(records).await,
             Err(error) => tracing::warn!(%error, "cannot look for new tenants"),
         }

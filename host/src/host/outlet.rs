@@ -217,6 +217,7 @@ impl From<Error> for SayError {
         match &error {
             Error::Unavailable(_)
             | Error::Moving(_)
+            | Error::Homeless(_)
             | Error::Contention(_)
             | Error::Quarantined { .. }
             | Error::ModuleBroken(_)

@@ -57,6 +57,10 @@ pub(super) async fn to_home(State(app): State<Arc<App>>, request: Request, next:
         // Whoever this is, they are refused here.
         return next.run(request).await;
     };
+    app.host.learn(&tenant).await;
+    if app.host.tenant(&tenant).is_err() {
+        return next.run(request).await;
+    }
     match app.host.find_home(&tenant).await {
         Residence::Here => next.run(request).await,
         Residence::At(address) if !request.headers().contains_key(FORWARDED) => {
@@ -64,28 +68,26 @@ pub(super) async fn to_home(State(app): State<Arc<App>>, request: Request, next:
                 Ok(response) => response,
                 Err(error) => {
                     tracing::warn!(%tenant, address, %error, "a tenant's home is not reached");
-                    moving(&tenant).into_response()
+                    homeless(tenant)
                 }
             }
         }
-        _ => moving(&tenant).into_response(),
+        _ => homeless(tenant),
     }
 }
 
-fn moving(tenant: &TenantId) -> Problem {
-    let told = format!("tenant {tenant} is moving to another host: ask again");
-    Error::Unavailable(told).into()
+fn homeless(tenant: TenantId) -> Response {
+    Problem::from(Error::Homeless(tenant)).into_response()
 }
 
-/// The tenant that a request is about, if its sender is known and the tenant is served here.
+/// The tenant that a request is about, if its sender is known.
 fn whose(app: &App, request: &Request) -> Option<TenantId> {
     let principal = app.principal(request.headers()).ok()?;
     let below = request.uri().path().strip_prefix("/admin/v1/tenants/");
-    let tenant = match below {
-        Some(below) => TenantId::new(below.split('/').next()?).ok()?,
-        None => principal.tenant.clone()?,
-    };
-    app.host.tenant(&tenant).is_ok().then_some(tenant)
+    match below {
+        Some(below) => TenantId::new(below.split('/').next()?).ok(),
+        None => principal.tenant.clone(),
+    }
 }
 
 impl Forwarder {

@@ -46,6 +46,7 @@ pub(super) async fn serve(State(app): State<Arc<App>>, request: Request) -> Resu
     let exchange = Exchange::of(&parts.extensions)?;
     let principal = app.principal(&parts.headers)?;
     let tenant_id = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
+    app.host.learn(tenant_id).await;
     let tenant = app.host.tenant(tenant_id)?;
     exchange.belongs_to(&tenant);
     app.limiter.admit(&*tenant.rate_limits, &principal).await?;

@@ -1,29 +1,40 @@
 //! Events in one SQLite file: nothing to install, and as fast as one disk flushes.
 //!
-//! One thread writes, with group commit; readers have connections of their own and see what is committed. The file is in
-//! WAL mode with `synchronous=FULL`, so an append has reached the disk when it returns.
+//! One thread writes, with group commit, another flushes the log of the file (SQLite's WAL) after each commit, so an append
+//! has reached the disk when it returns. Readers have connections of their own; what they have seen that is committed and
+//! not yet flushed leaves the store when it is.
 
 mod append;
 mod check;
+mod durable;
+mod flush;
 mod journal;
 mod portable;
 mod read;
 mod rows;
 mod schema;
 mod writer;
+#[cfg(test)]
+mod tests;
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use millwork_registry::id::TenantId;
 use rusqlite::Connection;
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::append::Tenants;
+use self::durable::{Durable, Positions};
+use self::flush::Flusher;
 use self::schema::TenantKey;
-use self::writer::{Pace, Positions, Request, Writer};
+use self::writer::{Pace, Request, Writer};
 use super::journal::{JournalEntry, Newest, Shelf};
 use super::{
     Append, AppendOutcome, Appended, EventStore, Journalled, Origin, Position, Recorded, Snapshot,
@@ -36,6 +47,8 @@ use crate::sqlite::{Readers, open_writer};
 const WRITER_CACHE_KIB: i32 = -65_536;
 /// Pages in the WAL after which they are moved to the file: rarer than SQLite's default, since each time costs flushes.
 const CHECKPOINT_PAGES: u32 = 8_192;
+/// Commits that wait to be flushed before the writer waits.
+const COMMITS_WAITING: usize = 16;
 
 /// Bounds of [`SqliteEvents`].
 #[derive(Debug, Clone)]
@@ -52,9 +65,10 @@ pub struct SqliteEventsLimits {
 pub struct SqliteEvents {
     queue: mpsc::Sender<Request>,
     readers: Readers,
+    durable: Arc<Durable>,
     positions: Arc<Positions>,
-    /// A std mutex: taken once, by whoever closes the store.
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// Writer and flusher. A std mutex: taken once, by whoever closes the store.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl SqliteEvents {
@@ -63,39 +77,62 @@ impl SqliteEvents {
     /// # Errors
     /// [`StoreError::Failed`] when the file cannot be opened or a newer release has written it.
     pub fn open(path: &Path, limits: &SqliteEventsLimits) -> Result<Self, StoreError> {
-        let db = open_writer(path, schema::MIGRATIONS, "full").map_err(failed)?;
+        // SQLite flushes no commit: the flusher does.
+        let db = open_writer(path, schema::MIGRATIONS, "normal").map_err(failed)?;
         db.pragma_update(None, "cache_size", WRITER_CACHE_KIB)
             .map_err(failed)?;
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(failed)?;
+        let log = open_log(path).map_err(failed)?;
+        let readers = Readers::new(path.to_owned(), limits.readers_max, |_| Ok(()));
+        Self::start(db, log, readers, limits)
+    }
+
+    fn start(
+        db: Connection,
+        log: File,
+        readers: Readers,
+        limits: &SqliteEventsLimits,
+    ) -> Result<Self, StoreError> {
         let (sender, queue) = mpsc::channel(limits.queue_max.max(1));
+        let (commits, committed) = sync_channel(COMMITS_WAITING);
+        let durable = Arc::<Durable>::default();
         let positions = Arc::<Positions>::default();
-        let batch_max = limits.batch_max.max(1);
         let writer = Writer {
             db,
             queue,
-            positions: Arc::clone(&positions),
-            batch_max,
+            commits,
+            durable: Arc::clone(&durable),
+            runtime: Builder::new_current_thread().build().map_err(failed)?,
+            batch_max: limits.batch_max.max(1),
             tenants: Tenants::default(),
             pace: Pace::default(),
         };
-        let thread = std::thread::Builder::new()
-            .name("event-writer".to_owned())
-            .spawn(move || writer.run())
-            .map_err(failed)?;
-        let readers = Readers::new(path.to_owned(), limits.readers_max, |_| Ok(()));
+        let flusher = Flusher {
+            log,
+            commits: committed,
+            durable: Arc::clone(&durable),
+            positions: Arc::clone(&positions),
+        };
+        let threads = vec![
+            spawn("event-writer", move || writer.run())?,
+            spawn("event-flusher", move || flusher.run())?,
+        ];
         Ok(Self {
             queue: sender,
             readers,
+            durable,
             positions,
-            thread: Mutex::new(Some(thread)),
+            threads: Mutex::new(threads),
         })
     }
 
     fn join(&self) {
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the writer of the event store has panicked");
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the event store has panicked");
+            }
         }
     }
 
@@ -108,7 +145,19 @@ impl SqliteEvents {
         blocking::run(|| self.readers.with(|db| check::verify(db)))
     }
 
-    /// Reads for a tenant; `nothing` is the answer while the tenant has not written.
+    /// Reads for a tenant what is told to others, once it is durable.
+    async fn read_durable<T: Send>(
+        &self,
+        tenant: &TenantId,
+        nothing: T,
+        read: impl FnOnce(&Connection, TenantKey) -> rusqlite::Result<T> + Send,
+    ) -> Result<T, StoreError> {
+        let found = self.read(tenant, nothing, read)?;
+        self.durable.settled().await?;
+        Ok(found)
+    }
+
+    /// Reads for a tenant; `nothing` is the answer while the tenant has not written. What was found may not be durable.
     fn read<T>(
         &self,
         tenant: &TenantId,
@@ -177,7 +226,11 @@ impl EventStore for SqliteEvents {
         tenant: &TenantId,
         command_id: &str,
     ) -> Result<Option<([u8; 32], Appended)>, StoreError> {
-        self.read(tenant, None, |db, key| read::outcome(db, key, command_id))
+        let found = self.read(tenant, None, |db, key| read::outcome(db, key, command_id))?;
+        if found.is_some() {
+            self.durable.settled().await?;
+        }
+        Ok(found)
     }
 
     async fn events(
@@ -193,6 +246,8 @@ impl EventStore for SqliteEvents {
     }
 
     async fn is_current(&self, _: &TenantId, _: &[(Subject, u64)]) -> Result<bool, StoreError> {
+        // Nobody else writes; but what was seen may not be durable yet.
+        self.durable.settled().await?;
         Ok(true)
     }
 
@@ -226,7 +281,8 @@ impl EventStore for SqliteEvents {
         after: Position,
         limit: u32,
     ) -> Result<Vec<Recorded>, StoreError> {
-        self.read(tenant, Vec::new(), |db, key| read::feed(db, key, after, limit))
+        self.read_durable(tenant, Vec::new(), |db, key| read::feed(db, key, after, limit))
+            .await
     }
 
     async fn newest_aggregates(
@@ -235,9 +291,10 @@ impl EventStore for SqliteEvents {
         module: &str,
         limit: u32,
     ) -> Result<Newest<(Subject, u64)>, StoreError> {
-        self.read(tenant, Newest::none(), |db, key| {
+        self.read_durable(tenant, Newest::none(), |db, key| {
             journal::newest_aggregates(db, key, module, limit)
         })
+        .await
     }
 
     async fn newest_commands(
@@ -247,9 +304,10 @@ impl EventStore for SqliteEvents {
         shelf: Shelf,
         limit: u32,
     ) -> Result<Newest<u64>, StoreError> {
-        self.read(tenant, Newest::none(), |db, key| {
+        self.read_durable(tenant, Newest::none(), |db, key| {
             journal::newest_commands(db, key, module, shelf, limit)
         })
+        .await
     }
 
     async fn journal(
@@ -258,9 +316,10 @@ impl EventStore for SqliteEvents {
         shelf: Shelf,
         keys: &[u64],
     ) -> Result<Vec<JournalEntry>, StoreError> {
-        self.read(tenant, Vec::new(), |db, key| {
+        self.read_durable(tenant, Vec::new(), |db, key| {
             journal::entries(db, key, shelf, keys)
         })
+        .await
     }
 
     async fn next_number(&self, tenant: &TenantId, module: &str, sequence: &str) -> Result<u64, StoreError> {
@@ -270,8 +329,10 @@ impl EventStore for SqliteEvents {
     }
 
     async fn last_position(&self, tenant: &TenantId) -> Result<watch::Receiver<Position>, StoreError> {
-        self.positions
-            .watch(tenant, || self.read(tenant, 0, |db, key| key.last_position(db)))
+        let read = || self.read(tenant, 0, |db, key| key.last_position(db));
+        let position = self.positions.watch(tenant, read)?;
+        self.durable.settled().await?;
+        Ok(position)
     }
 
     async fn close(&self) {
@@ -285,6 +346,23 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         failed(error)
     }
+}
+
+/// The log of a file that is open. It is durable when this returns, with what an earlier life of the host left in it.
+fn open_log(path: &Path) -> io::Result<File> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let log = File::open(log)?;
+    log.sync_data()?;
+    if let Some(folder) = path.parent() {
+        File::open(folder)?.sync_all()?;
+    }
+    Ok(log)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(name.to_owned());
+    thread.spawn(run).map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> StoreError {

@@ -49,7 +49,7 @@ impl SqliteEvents {
 #[async_trait]
 impl Portable for SqliteEvents {
     async fn gate(&self, tenant: &TenantId) -> Result<Gate, StoreError> {
-        self.read(tenant, Gate::Open, gate)
+        self.read_durable(tenant, Gate::Open, gate).await
     }
 
     async fn set_gate(&self, tenant: &TenantId, gate: Gate) -> Result<(), StoreError> {
@@ -59,7 +59,7 @@ impl Portable for SqliteEvents {
     }
 
     async fn mark(&self, tenant: &TenantId, each: Each<'_>) -> Result<Mark, StoreError> {
-        blocking::run(|| {
+        let marked = blocking::run(|| {
             self.readers.with(|db| {
                 let moment = db.transaction()?;
                 match TenantKey::find(&moment, tenant.as_str())? {
@@ -67,7 +67,9 @@ impl Portable for SqliteEvents {
                     None => Ok(Mark::default()),
                 }
             })
-        })
+        })?;
+        self.durable.settled().await?;
+        Ok(marked)
     }
 
     async fn accepted(
@@ -77,7 +79,7 @@ impl Portable for SqliteEvents {
         through: u64,
         limit: u32,
     ) -> Result<Vec<Accepted>, StoreError> {
-        self.read(tenant, Vec::new(), |db, key| {
+        self.read_durable(tenant, Vec::new(), |db, key| {
             let sql = concat!(
                 journal::select_entries!("position_before, position, version", "commands"),
                 // Without the index of the tenant, which has another order.
@@ -97,6 +99,7 @@ impl Portable for SqliteEvents {
             })?;
             rows.collect()
         })
+        .await
     }
 
     async fn rejected(
@@ -106,7 +109,7 @@ impl Portable for SqliteEvents {
         through: u64,
         limit: u32,
     ) -> Result<Vec<Rejected>, StoreError> {
-        self.read(tenant, Vec::new(), |db, key| {
+        self.read_durable(tenant, Vec::new(), |db, key| {
             let sql = concat!(
                 journal::select_entries!("rejection", "rejections"),
                 " WHERE key > ?2 AND key <= ?3 AND +tenant = ?1 ORDER BY key LIMIT ?4"
@@ -123,6 +126,7 @@ impl Portable for SqliteEvents {
             })?;
             rows.collect()
         })
+        .await
     }
 
     async fn restore_holdings(&self, tenant: &TenantId, holdings: Vec<Holding>) -> Result<(), StoreError> {

@@ -1,16 +1,19 @@
-//! The one thread that writes: it takes all that waits, up to a bound, into one transaction, so that one flush of the
-//! disk serves many appends (group commit), and answers when that is durable.
+//! The one thread that writes: it takes all that comes while the transaction before is flushed, up to a bound, into the next
+//! one, so that one flush of the disk serves many appends (group commit). Who asked is answered by the flusher.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use millwork_registry::id::TenantId;
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot};
 
-use super::super::{Append, AppendError, Journalled, Origin, Position, Snapshot, StoreError, Subject};
+use super::super::{Append, AppendError, Journalled, Origin, Snapshot, StoreError, Subject};
 use super::append::{self, Outcome, Tenants};
+use super::durable::Durable;
+use super::flush::{Commit, Served};
 use super::rows;
 
 /// What the writer is asked.
@@ -63,43 +66,18 @@ pub(super) enum Request {
 /// Something to do within the writer's transaction; done again when that has to be.
 pub(super) type Work = Box<dyn Fn(&Connection, &mut Tenants) -> rusqlite::Result<()> + Send>;
 
-/// The last durable positions of the tenants that somebody watches.
-#[derive(Default)]
-pub(super) struct Positions(Mutex<HashMap<TenantId, watch::Sender<Position>>>);
-
-impl Positions {
-    /// Watches a tenant. `read` gives the position when nobody has watched it so far; commits wait meanwhile with
-    /// telling theirs, so that none is missed.
-    pub(super) fn watch<E>(
-        &self,
-        tenant: &TenantId,
-        read: impl FnOnce() -> Result<Position, E>,
-    ) -> Result<watch::Receiver<Position>, E> {
-        let mut watched = self.lock();
-        if let Some(sender) = watched.get(tenant) {
-            return Ok(sender.subscribe());
-        }
-        let (sender, receiver) = watch::channel(read()?);
-        watched.insert(tenant.clone(), sender);
-        Ok(receiver)
-    }
-
-    fn publish<'a>(&self, batch: impl Iterator<Item = (&'a TenantId, Position)>) {
-        let watched = self.lock();
-        for (tenant, position) in batch {
-            if let Some(sender) = watched.get(tenant) {
-                // A replayed command tells an older position.
-                sender.send_if_modified(|last| {
-                    let moved = position > *last;
-                    *last = position.max(*last);
-                    moved
-                });
+impl Request {
+    /// Tells whoever waits for it what came of it.
+    pub(super) fn answer(self, outcome: Option<Outcome>) {
+        // Whoever asked may have gone; the command's id leads to the outcome.
+        let _ = match (self, outcome) {
+            (Self::Append { reply, .. }, Some(outcome)) => reply.send(outcome).is_ok(),
+            (Self::Work { reply, .. }, Some(Err(AppendError::Store(error)))) => {
+                reply.send(Err(error)).is_ok()
             }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<TenantId, watch::Sender<Position>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+            (Self::Work { reply, .. }, _) => reply.send(Ok(())).is_ok(),
+            _ => true,
+        };
     }
 }
 
@@ -109,8 +87,12 @@ pub(super) struct Writer {
     pub(super) db: Connection,
     /// Where requests come from.
     pub(super) queue: mpsc::Receiver<Request>,
-    /// Who is told of new positions.
-    pub(super) positions: Arc<Positions>,
+    /// Where commits go.
+    pub(super) commits: SyncSender<Commit>,
+    /// What of them is durable.
+    pub(super) durable: Arc<Durable>,
+    /// Waits for several things at once.
+    pub(super) runtime: Runtime,
     /// Requests in one transaction.
     pub(super) batch_max: usize,
     /// See there.
@@ -119,14 +101,33 @@ pub(super) struct Writer {
     pub(super) pace: Pace,
 }
 
-/// How many will probably ask again at once, and how long a commit makes them wait.
-#[derive(Default)]
+/// What the last commit tells of the next one.
 pub(super) struct Pace {
+    /// Its number.
+    commit: u64,
+    /// How many will probably ask again at once.
     requests: usize,
-    commit: Duration,
+    /// How long its transaction took.
+    took: Duration,
+    /// When the transaction under way was begun.
+    began: Instant,
 }
 
-/// The part of a commit's time that the writer waits for those whom it has just answered. They will ask again soon, and
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            commit: 0,
+            requests: 0,
+            took: Duration::ZERO,
+            began: Instant::now(),
+        }
+    }
+}
+
+/// Adds to the batch of an open transaction; false when there is to be no more.
+type More = fn(&mut Writer, &mut Vec<Request>) -> bool;
+
+/// The part of a transaction's time that the writer waits for those whom it has just answered. They will ask again soon, and
 /// whoever comes too late for one flush of the disk waits for a second one; without this wait callers fall into two
 /// halves that take turns.
 const GATHER_SHARE: u32 = 4;
@@ -146,52 +147,40 @@ enum Failure {
 impl Writer {
     /// Serves until it is told to close or nobody can ask any more; what waits then is still served.
     pub(super) fn run(mut self) {
-        let mut batch = Vec::with_capacity(self.batch_max);
-        while self.queue.blocking_recv_many(&mut batch, self.batch_max) > 0 {
-            self.gather(&mut batch);
-            if batch.iter().any(|request| matches!(request, Request::Close)) {
-                self.queue.close();
+        loop {
+            let mut batch = Vec::new();
+            if self.queue.blocking_recv_many(&mut batch, self.batch_max) == 0 {
+                return;
             }
-            #[expect(clippy::cast_precision_loss, reason = "a count for a graph")]
-            {
-                metrics::histogram!("millwork_event_store_batch_requests").record(batch.len() as f64);
-                metrics::gauge!("millwork_event_store_queue_requests").set(self.queue.len() as f64);
-            }
-            let outcomes = self.write(&batch);
-            self.pace.requests = batch.len() + self.queue.len();
-            self.answer(batch.drain(..).zip(outcomes).collect());
+            self.write(batch, Self::gather);
         }
     }
 
-    /// Waits a little for requests that will come anyway.
-    fn gather(&mut self, batch: &mut Vec<Request>) {
-        let expected = self.pace.requests.min(self.batch_max);
-        let until = Instant::now() + (self.pace.commit / GATHER_SHARE).min(GATHER_MAX);
-        while batch.len() < expected && Instant::now() < until {
-            std::thread::sleep(GATHER_STEP);
-            while batch.len() < self.batch_max
-                && let Ok(request) = self.queue.try_recv()
-            {
-                batch.push(request);
-            }
+    /// Writes a batch with what `more` adds to it, and hands it on. An append that SQLite cannot do does not take others
+    /// down with it.
+    fn write(&mut self, mut batch: Vec<Request>, more: More) {
+        if self.durable.check().is_err() {
+            // The flusher tells them so.
+            return self.hand_over(batch.into_iter().map(|request| (request, None)).collect());
         }
-    }
-
-    /// Writes a batch; an append that SQLite cannot do does not take others down with it.
-    fn write(&mut self, batch: &[Request]) -> Vec<Option<Outcome>> {
-        match self.transaction(batch) {
+        let outcomes = match self.transaction(&mut batch, more) {
             Ok(outcomes) => outcomes,
-            Err(Failure::Transaction(error)) => batch.iter().map(|request| failed(request, &error)).collect(),
             Err(Failure::Statement(error)) if batch.len() > 1 => {
                 tracing::warn!(%error, requests = batch.len(), "a batch of appends failed, each is tried alone");
-                batch.chunks(1).flat_map(|request| self.write(request)).collect()
+                for request in batch {
+                    self.write(vec![request], |_, _| false);
+                }
+                return;
             }
-            Err(Failure::Statement(error)) => batch.iter().map(|request| failed(request, &error)).collect(),
-        }
+            Err(Failure::Statement(error) | Failure::Transaction(error)) => {
+                batch.iter().map(|request| failed(request, &error)).collect()
+            }
+        };
+        self.hand_over(batch.into_iter().zip(outcomes).collect());
     }
 
-    fn transaction(&mut self, batch: &[Request]) -> Result<Vec<Option<Outcome>>, Failure> {
-        let outcomes = self.try_transaction(batch);
+    fn transaction(&mut self, batch: &mut Vec<Request>, more: More) -> Result<Vec<Option<Outcome>>, Failure> {
+        let outcomes = self.try_transaction(batch, more);
         if outcomes.is_err() {
             self.tenants.forget();
             if !self.db.is_autocommit()
@@ -203,17 +192,89 @@ impl Writer {
         outcomes
     }
 
-    fn try_transaction(&mut self, batch: &[Request]) -> Result<Vec<Option<Outcome>>, Failure> {
+    fn try_transaction(
+        &mut self,
+        batch: &mut Vec<Request>,
+        more: More,
+    ) -> Result<Vec<Option<Outcome>>, Failure> {
+        self.pace.began = Instant::now();
         self.run_cached("BEGIN IMMEDIATE").map_err(Failure::Transaction)?;
         let mut outcomes = Vec::with_capacity(batch.len());
-        for request in batch {
-            outcomes.push(self.request(request).map_err(Failure::Statement)?);
+        loop {
+            for request in batch.iter().skip(outcomes.len()) {
+                outcomes.push(self.request(request).map_err(Failure::Statement)?);
+            }
+            if !more(self, batch) {
+                break;
+            }
         }
         let started = Instant::now();
+        self.pace.commit = self.durable.begin();
         self.run_cached("COMMIT").map_err(Failure::Transaction)?;
-        self.pace.commit = started.elapsed();
-        metrics::histogram!("millwork_event_store_commit_seconds").record(self.pace.commit.as_secs_f64());
+        metrics::histogram!("millwork_event_store_commit_seconds").record(started.elapsed().as_secs_f64());
+        self.pace.took = self.pace.began.elapsed();
         Ok(outcomes)
+    }
+
+    /// Waits for requests while the commit before is not durable, and then a little for those that will come anyway. False
+    /// when it is time to commit.
+    fn gather(&mut self, batch: &mut Vec<Request>) -> bool {
+        let room = self.batch_max.saturating_sub(batch.len());
+        if room == 0 {
+            return false;
+        }
+        if !self.durable.is_past(self.pace.commit) {
+            let Self {
+                runtime,
+                queue,
+                durable,
+                pace,
+                ..
+            } = self;
+            return runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    // None when nobody can ask any more.
+                    count = queue.recv_many(batch, room) => count > 0,
+                    _ = durable.reach(pace.commit) => true,
+                }
+            });
+        }
+        let before = batch.len();
+        while batch.len() < self.batch_max
+            && let Ok(request) = self.queue.try_recv()
+        {
+            batch.push(request);
+        }
+        if batch.len() > before {
+            return true;
+        }
+        let expects = batch.len() < self.pace.requests.min(self.batch_max);
+        let patient = self.pace.began.elapsed() < (self.pace.took / GATHER_SHARE).min(GATHER_MAX);
+        if expects && patient {
+            std::thread::sleep(GATHER_STEP);
+        }
+        expects && patient
+    }
+
+    fn hand_over(&mut self, served: Vec<Served>) {
+        #[expect(clippy::cast_precision_loss, reason = "a count for a graph")]
+        {
+            metrics::histogram!("millwork_event_store_batch_requests").record(served.len() as f64);
+            metrics::gauge!("millwork_event_store_queue_requests").set(self.queue.len() as f64);
+        }
+        if served
+            .iter()
+            .any(|(request, _)| matches!(request, Request::Close))
+        {
+            self.queue.close();
+        }
+        self.pace.requests = served.len() + self.queue.len();
+        let number = self.pace.commit;
+        if self.commits.send(Commit { number, served }).is_err() {
+            tracing::error!("the event store has nobody who flushes its log");
+            self.queue.close();
+        }
     }
 
     fn run_cached(&self, sql: &str) -> rusqlite::Result<()> {
@@ -238,31 +299,6 @@ impl Writer {
             }
             Request::Work { work, .. } => work(&self.db, &mut self.tenants).map(|()| None),
             Request::Close => Ok(None),
-        }
-    }
-
-    /// Tells positions before outcomes: who gets an outcome finds the position there.
-    fn answer(&self, served: Vec<(Request, Option<Outcome>)>) {
-        self.positions.publish(
-            served
-                .iter()
-                .filter_map(|(request, outcome)| match (request, outcome) {
-                    (Request::Append { append, .. }, Some(Ok(appended))) => {
-                        Some((&append.tenant, appended.position))
-                    }
-                    _ => None,
-                }),
-        );
-        for (request, outcome) in served {
-            // Whoever asked may have gone; the command's id leads to the outcome.
-            let _ = match (request, outcome) {
-                (Request::Append { reply, .. }, Some(outcome)) => reply.send(outcome).is_ok(),
-                (Request::Work { reply, .. }, Some(Err(AppendError::Store(error)))) => {
-                    reply.send(Err(error)).is_ok()
-                }
-                (Request::Work { reply, .. }, _) => reply.send(Ok(())).is_ok(),
-                _ => true,
-            };
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The benchmarks: what a decision costs in the sandbox, and what a durable command costs from outside.
 //!
-//! `cargo xtask bench [--quick | --cluster | --swaps]`. Every figure stands beside a baseline that is measured in turns with
+//! `cargo xtask bench [--quick | --commands | --cluster | --swaps]`. Every figure stands beside a baseline that is measured in turns with
 //! it: the same decider natively, the flushes of the disk below the data folder, a server that only echoes. A noisy machine
 //! spoils both alike, so read the ratios. [`inside`] enters components itself, [`outside`], [`reads`] and [`swaps`] talk to a
 //! real host, [`cluster`] to several over servers.
@@ -81,10 +81,15 @@ fn main() {
     {
         [] => measure(Effort::FULL),
         ["--quick"] => measure(Effort::QUICK),
+        ["--commands"] => {
+            let server = Server::demo();
+            let requests = Requests::against(&server.admin(), Effort::FULL.invoices);
+            report::outside(&outside::measure(Effort::FULL, &server, &requests));
+        }
         ["--cluster"] => report::cluster(&cluster::measure(Effort::FULL)),
         ["--swaps"] => report::swaps(&swaps::measure(Effort::FULL)),
         [echo::ARGUMENT, answer_bytes] => echo::serve(answer_bytes.parse().expect("a number of bytes")),
-        _ => panic!("usage: bench [--quick | --cluster | --swaps]"),
+        _ => panic!("usage: bench [--quick | --commands | --cluster | --swaps]"),
     }
 }
 

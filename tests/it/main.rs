@@ -39,6 +39,7 @@ mod replay;
 mod rates;
 mod restart;
 mod search;
+mod sessions;
 mod sequences;
 mod settings;
 mod shared_registry;

@@ -21,6 +21,7 @@ mod conformance;
 mod crash;
 mod headers;
 mod health;
+mod full_disk;
 mod hostile;
 mod hot_swap;
 mod kept_answers;

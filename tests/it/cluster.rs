@@ -71,7 +71,9 @@ fn a_session_is_taken_by_any_host_until_one_ends_it() {
                 .header("sec-fetch-site", site)
                 .send()
         };
-        disable("same-origin").refused(404, "module-not-enabled");
+        let refused = disable("same-origin");
+        let problem = refused.refused(404, "module-not-enabled");
+        assert_eq!(refused.header("x-correlation-id"), problem["instance"].as_str());
         disable("cross-site").refused(403, "cross-site");
     }
     let ended = by_session(1).delete("/api/v1/sessions/current");

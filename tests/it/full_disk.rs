@@ -258,13 +258,14 @@ fn an_index_that_does_not_fit_stands_still_and_catches_up() {
     let find = |after: &str| api.get(&format!("/api/v1/notes-found?text=fence&after={after}"));
     assert_eq!(find(&write(0)).done()["total"], 1);
     disk.fill();
-    let last = (1..5).map(write).last().unwrap();
-    find(&last).refused(503, "read-model-behind");
+    let written: Vec<String> = (1..5).map(write).collect();
+    let last = written.last().unwrap();
+    find(last).refused(503, "read-model-behind");
     // What was found before still is.
     assert_eq!(api.get("/api/v1/notes-found?text=fence").done()["total"], 1);
     disk.free();
     let found = poll::within(WITHIN_LONG, "the index catches up", || {
-        let found = find(&last);
+        let found = find(last);
         (found.status == 200).then(|| found.json())
     });
     assert_eq!(found["total"], 5);

@@ -21,6 +21,7 @@ use millwork_registry::id::TenantId;
 
 use super::App;
 use super::entry::cookie;
+use super::exchange::{CORRELATION_ID, Exchange};
 use super::problem::Problem;
 use crate::error::Error;
 use crate::host::Residence;
@@ -100,6 +101,12 @@ impl Forwarder {
         show_session(&mut parts.headers);
         drop_hop_by_hop(&mut parts.headers);
         parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        // One name in the logs of both hosts.
+        if let Some(exchange) = parts.extensions.get::<Arc<Exchange>>()
+            && let Ok(id) = HeaderValue::from_str(&exchange.correlation_id)
+        {
+            parts.headers.insert(CORRELATION_ID, id);
+        }
         let sent = self.0.request(Request::from_parts(parts, body)).await;
         let mut response = sent.map_err(|error| error.to_string())?;
         drop_hop_by_hop(response.headers_mut());

@@ -30,6 +30,9 @@ use crate::capability::search::elasticsearch::{
     ElasticsearchCredentials, ElasticsearchSearch, ElasticsearchSettings,
 };
 use crate::capability::search::tantivy::{TantivySearch, TantivySearchLimits};
+use crate::capability::sessions::Sessions;
+use crate::capability::sessions::memory::MemorySessions;
+use crate::capability::sessions::redis::RedisSessions;
 use crate::config::profile::{self, Profile};
 use crate::config::{Config, EventLimits};
 use crate::error::Error;
@@ -57,6 +60,8 @@ pub struct Backends {
     pub cache: Arc<dyn Cache>,
     /// Where requests are counted.
     pub rate_limits: Arc<dyn RateLimits>,
+    /// Who is signed in.
+    pub sessions: Arc<dyn Sessions>,
     /// Indexes of text.
     pub search: Arc<dyn Search>,
     /// Files and other large bytes.
@@ -94,6 +99,7 @@ impl Backends {
             documents: Arc::new(SqliteDocuments::new(config.data.join("tenants"), reading)),
             cache: Arc::new(MemoryCache::new(config.cache_bytes_max)),
             rate_limits: Arc::new(MemoryRateLimits::new()),
+            sessions: Arc::new(MemorySessions::new()),
             search: Arc::new(TantivySearch::new(
                 config.data.join("tenants"),
                 TantivySearchLimits::default(),
@@ -183,7 +189,8 @@ impl Backends {
     fn put_on_redis(&mut self, name: &str, redis: &profile::Redis) -> Result<(), String> {
         let link = redis_link(name, redis)?;
         self.cache = Arc::new(RedisCache::new(Arc::clone(&link)));
-        self.rate_limits = Arc::new(RedisRateLimits::new(link));
+        self.rate_limits = Arc::new(RedisRateLimits::new(Arc::clone(&link)));
+        self.sessions = Arc::new(RedisSessions::new(link));
         Ok(())
     }
 

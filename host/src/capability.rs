@@ -1,11 +1,12 @@
 //! What components may touch, one module per capability: a narrow trait, the one host implementation of the WIT
-//! interface above it, and a file per backend below it. Capabilities do not know each other. Two are the host's own and
-//! have no interface: [`locks`] and [`rate_limits`].
+//! interface above it, and a file per backend below it. Capabilities do not know each other. Three are the host's own and
+//! have no interface: [`locks`], [`rate_limits`] and [`sessions`].
 
 pub mod documents;
 pub mod cache;
 pub mod locks;
 pub mod rate_limits;
+pub mod sessions;
 pub mod messaging;
 pub mod platform;
 pub mod wasi_config;

@@ -7,6 +7,7 @@ pub mod file;
 pub mod moving;
 pub mod profile;
 pub mod rate;
+pub mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use self::crash::CrashPoint;
 use self::moving::MovingLimits;
 use self::profile::Profile;
 use self::rate::Rate;
+use self::sessions::SessionLimits;
 
 /// Longest id of an aggregate or a document, in bytes.
 pub const ID_BYTES_MAX: usize = 128;
@@ -90,6 +92,8 @@ pub struct Config {
     pub artifacts: ArtifactLimits,
     /// How tenants are moved between hosts and profiles.
     pub moving: MovingLimits,
+    /// How long users stay signed in.
+    pub sessions: SessionLimits,
     /// What requests may be like.
     pub http: HttpLimits,
 }
@@ -115,6 +119,7 @@ impl Config {
             replay: ReplayLimits::default(),
             artifacts: ArtifactLimits::default(),
             moving: MovingLimits::default(),
+            sessions: SessionLimits::default(),
             http: HttpLimits::default(),
         }
     }

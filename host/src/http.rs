@@ -1,13 +1,15 @@
 //! The host over HTTP: routes, and the layers around every handler.
 //!
-//! Fixed routes are `/health`, `/metrics`, `/admin/v1`, `/blobs` and `/api/v1/marketplace`; everything else is [`gateway`]'s, which
-//! answers `/api/v1` from the manifests of the tenant's modules. [`exchange`] stands around all of them, [`problem`] is how
+//! Fixed routes are `/health`, `/metrics`, `/admin/v1`, `/blobs`, `/api/v1/sessions` and `/api/v1/marketplace`; everything else is
+//! [`gateway`]'s, which answers `/api/v1` from the manifests of the tenant's modules. [`exchange`] stands around all of them, [`problem`] is how
 //! failures look.
 
 mod server;
 mod exchange;
 pub mod auth;
 pub mod token;
+mod entry;
+mod sessions;
 mod limits;
 mod gateway;
 mod commands;
@@ -112,6 +114,7 @@ impl App {
             .merge(admin::registry::routes())
             .route("/admin/v1/tokens", post(admin::issue_token))
             .merge(letters::routes())
+            .merge(sessions::routes())
             .merge(blobs::routes())
             .fallback(gateway::serve)
             .layer(CatchPanicLayer::custom(panicked))

@@ -32,6 +32,7 @@ use crate::capability::documents::Documents;
 use crate::capability::messaging::Outlet;
 use crate::capability::rate_limits::RateLimits;
 use crate::capability::search::Search;
+use crate::capability::sessions::Sessions;
 use crate::engine::component::Caller;
 use crate::error::Error;
 use crate::project::Progress;
@@ -48,6 +49,8 @@ pub struct Tenant {
     pub epochs: Epochs,
     /// Where its requests are counted.
     pub rate_limits: Arc<dyn RateLimits>,
+    /// The sessions of its users; each call names its tenant.
+    pub sessions: Arc<dyn Sessions>,
     /// The indexes of the whole host; each call names its tenant.
     pub search: Arc<dyn Search>,
     /// The blobs of the whole host; each call names its tenant.
@@ -80,6 +83,8 @@ pub struct Stores {
     pub cache: Arc<dyn Cache>,
     /// See [`Tenant::rate_limits`].
     pub rate_limits: Arc<dyn RateLimits>,
+    /// See [`Tenant::sessions`].
+    pub sessions: Arc<dyn Sessions>,
     /// See [`Tenant::search`].
     pub search: Arc<dyn Search>,
     /// See [`Tenant::blobs`].
@@ -136,6 +141,7 @@ impl Tenant {
             documents: stores.documents,
             cache: stores.cache,
             rate_limits: stores.rate_limits,
+            sessions: stores.sessions,
             search: stores.search,
             blobs: stores.blobs,
             progress: Progress::default(),

@@ -56,6 +56,36 @@ fn commands_are_taken_by_any_host() {
 }
 
 #[test]
+fn a_session_is_taken_by_any_host_until_one_ends_it() {
+    let Some(hosts) = Hosts::start() else { return };
+    let begun = hosts.api(0).post("/api/v1/sessions", &json!({})).done();
+    let by_session = |host: usize| hosts.api(host).with_token(begun["id"].as_str());
+    let cookie = format!("millwork_session={}", begun["id"].as_str().unwrap());
+    for host in 0..HOSTS {
+        assert_eq!(by_session(host).get("/api/v1/clients").status, 200);
+        // What only the home answers is sent on to it, from whatever page it may be sent.
+        let nobody = hosts.api(host).with_token(None);
+        let disable = |site: &str| {
+            let ask = nobody.ask("POST", "/api/v1/marketplace/nothing/disable");
+            ask.header("cookie", &cookie)
+                .header("sec-fetch-site", site)
+                .send()
+        };
+        let refused = disable("same-origin");
+        let problem = refused.refused(404, "module-not-enabled");
+        assert_eq!(refused.header("x-correlation-id"), problem["instance"].as_str());
+        disable("cross-site").refused(403, "cross-site");
+    }
+    let ended = by_session(1).delete("/api/v1/sessions/current");
+    assert_eq!(ended.status, 200, "{}", ended.text());
+    for host in 0..HOSTS {
+        by_session(host)
+            .get("/api/v1/clients")
+            .refused(401, "session-over");
+    }
+}
+
+#[test]
 fn what_one_host_is_told_binds_all() {
     let Some(hosts) = Hosts::start() else { return };
     let home = hosts.home(0);

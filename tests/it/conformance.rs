@@ -11,6 +11,7 @@ mod rate_limits;
 mod redis;
 mod registry;
 mod search;
+mod sessions;
 mod messaging;
 
 use millwork_registry::id::TenantId;

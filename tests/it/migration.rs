@@ -28,7 +28,7 @@ fn bare(setup: Setup) -> Server {
 
 /// The archive of a tenant.
 #[track_caller]
-fn export(server: &Server, tenant: &str) -> Vec<u8> {
+pub(crate) fn export(server: &Server, tenant: &str) -> Vec<u8> {
     let reply = server
         .operator()
         .get(&format!("/admin/v1/tenants/{tenant}/export"));
@@ -41,7 +41,7 @@ fn export(server: &Server, tenant: &str) -> Vec<u8> {
     reply.body
 }
 
-fn import(server: &Server, asked: &str, archive: &[u8]) -> Reply {
+pub(crate) fn import(server: &Server, asked: &str, archive: &[u8]) -> Reply {
     let operator = server.operator();
     let ask = operator.ask("POST", &format!("/admin/v1/tenants/import?{asked}"));
     ask.bytes(TAR, archive.to_vec()).send()
@@ -69,7 +69,7 @@ fn parts(archive: &[u8]) -> BTreeMap<String, String> {
 }
 
 /// All that a tenant's people can read, as of what was exported of it at the earliest.
-fn books_of(api: &Client, archive: &[u8]) -> Value {
+pub(crate) fn books_of(api: &Client, archive: &[u8]) -> Value {
     let after = position::encode(opened(archive).manifest().position);
     let paths = ["/api/v1/clients", "/api/v1/invoices", "/api/v1/reports/aging"];
     let [_, _, aging] = paths.map(|path| books::after(api, path, &after));
@@ -106,7 +106,7 @@ fn create_with_key(api: &Client, key: &str, code: &str) -> Reply {
 }
 
 /// Two clients, invoices in every state, refused commands; gives what the command under the key `once` led to.
-fn fill(api: &Client) -> Value {
+pub(crate) fn fill(api: &Client) -> Value {
     let once = create_with_key(api, "once", "ONCE").done();
     let client = books::client(api, "ACME");
     let drafts = ["10.00", "20.50", "0.10", "99.99"].map(|price| books::draft(api, &client, price));

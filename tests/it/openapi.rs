@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// What the host answers itself.
-const MARKETPLACE: [(&str, &str); 12] = [
+const OF_THE_HOST: [(&str, &str); 17] = [
     ("get", "/marketplace"),
     ("get", "/marketplace/{name}"),
     ("post", "/marketplace/{name}/enable"),
@@ -25,6 +25,11 @@ const MARKETPLACE: [(&str, &str); 12] = [
     ("post", "/marketplace/swaps/{number}/consent"),
     ("post", "/marketplace/swaps/{number}/cancel"),
     ("post", "/marketplace/swaps/{number}/promote"),
+    ("post", "/sessions"),
+    ("get", "/sessions"),
+    ("delete", "/sessions"),
+    ("delete", "/sessions/current"),
+    ("delete", "/sessions/{handle}"),
 ];
 
 /// The document of the demo tenant, and the manifests that it is made from.
@@ -82,8 +87,8 @@ fn every_route_is_described_and_nothing_else() {
     let routes: BTreeSet<(String, String)> = routes
         .map(|route| (route.path.clone(), word(route.method)))
         .collect();
-    let marketplace = MARKETPLACE.map(|(method, path)| (path.to_owned(), method.to_owned()));
-    let routes: BTreeSet<_> = routes.into_iter().chain(marketplace).collect();
+    let of_the_host = OF_THE_HOST.map(|(method, path)| (path.to_owned(), method.to_owned()));
+    let routes: BTreeSet<_> = routes.into_iter().chain(of_the_host).collect();
     let described = operations(&document)
         .into_iter()
         .map(|(path, method, _)| (path.to_owned(), method.to_owned()));

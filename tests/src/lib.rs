@@ -13,6 +13,7 @@
 
 pub mod artifacts;
 pub mod client;
+pub mod disk;
 pub mod oci;
 pub mod poll;
 pub mod report;

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use millwork_host::http::token::{Claims, Keys};
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 use crate::artifacts;
 use crate::client::{Client, Reply};
+use crate::disk::Disk;
 use crate::poll;
 
 /// What the host prints before its address once it is ready.
@@ -23,7 +25,7 @@ const READY: &str = "Millwork is ready at ";
 const LOG: &str = "log";
 
 /// How a host is to be started.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Setup {
     /// Whether the tenant `demo` is set up with every component.
     pub demo: bool,
@@ -35,6 +37,8 @@ pub struct Setup {
     pub settings: String,
     /// Variables of its environment.
     pub variables: Vec<(&'static str, String)>,
+    /// A disk of its own for its data, which can be full.
+    pub disk: Option<Arc<Disk>>,
 }
 
 /// A running host. Dropped, it is killed and its folder removed.
@@ -55,6 +59,7 @@ impl Default for Setup {
             log: "info".to_owned(),
             settings: String::new(),
             variables: Vec::new(),
+            disk: None,
         }
     }
 }
@@ -111,7 +116,10 @@ impl Server {
     /// Its data folder.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        match &self.setup.disk {
+            Some(disk) => disk.seen(&disk.data()),
+            None => self.folder.path().join("data"),
+        }
     }
 
     /// The number of its process.
@@ -304,13 +312,16 @@ impl Server {
             .expect("a file for the log");
         let settings = self.folder.path().join("millwork.toml");
         fs::write(&settings, &self.setup.settings).expect("a file for the settings");
-        let mut serve = Command::new(artifacts::program());
-        serve.arg("serve").arg("--data").arg(self.data()).args([
-            "--listen",
-            "127.0.0.1:0",
-            "--log-format",
-            "json",
-        ]);
+        let program = artifacts::program();
+        let (mut serve, data) = match &self.setup.disk {
+            Some(disk) => (disk.enter(&program), disk.data()),
+            None => (Command::new(&program), self.data()),
+        };
+        serve
+            .arg("serve")
+            .arg("--data")
+            .arg(data)
+            .args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
         serve
             .arg("--config")
             .arg(settings)
@@ -329,7 +340,7 @@ impl Server {
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
-            .unwrap_or_else(|error| panic!("{}: {error}", artifacts::program().display()));
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
         let url = ready(&mut child);
         self.child = Some(child);
         self.url = url.unwrap_or_else(|| panic!("the host did not start:\n{}", self.log()));

@@ -30,7 +30,7 @@ use crate::{artifacts, poll};
 
 pub use self::elasticsearch::ELASTICSEARCH;
 pub use self::mongodb::MONGODB;
-pub use self::nats::NATS;
+pub use self::nats::{NATS, NATS_SMALL};
 pub use self::redis::REDIS;
 pub use self::s3::S3;
 

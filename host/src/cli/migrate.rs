@@ -162,11 +162,10 @@ impl Import {
         self.remote.output().answer(&answer, |answer| {
             let said = answer.get("archive").unwrap_or(&Value::Null);
             let models = answer.get("readModels").and_then(Value::as_array);
-            let models: Vec<String> = models
-                .into_iter()
-                .flatten()
-                .map(|model| read_model(model, said))
-                .collect();
+            let models = models.into_iter().flatten().map(|model| read_model(model, said));
+            let waiting = answer.get("waiting").and_then(Value::as_str);
+            let waiting = waiting.map(|why| format!("it has not started yet: {why}"));
+            let models: Vec<String> = models.chain(waiting).collect();
             format!(
                 "tenant {} is here, in profile {}, read back and equal to the archive: {}\n{}",
                 text(answer, "id"),

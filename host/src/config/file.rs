@@ -154,6 +154,19 @@ mod tests {
         for (text, told) in [
             ("[http]\npage_mx = 7", "page_mx"),
             ("[http]\npage_max = \"many\"", "http.page_max"),
+            (
+                "sessions.idle = \"0s\"",
+                "sessions.idle: is one millisecond or more",
+            ),
+            (
+                "sessions.longest = \"1m\"",
+                "sessions.longest: is at least sessions.idle",
+            ),
+            (
+                "sessions.longest = \"367days\"",
+                "sessions.longest: is at least sessions.idle, and at most",
+            ),
+            ("sessions.per_user_max = 0", "sessions.per_user_max: is 1 to 1000"),
             ("[swap]\ndrain_max = 7", "swap.drain_max"),
             ("[swap]\ncrash = \"x\"", "crash"),
             ("listen = \"nowhere\"", "listen"),

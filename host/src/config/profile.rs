@@ -289,6 +289,7 @@ impl Config {
                 format!("there is no profile {:?}", self.profile),
             ));
         }
+        self.sessions.check()?;
         for (name, profile) in &self.profiles {
             let key = format!("profiles.{name}");
             if name == EMBEDDED {

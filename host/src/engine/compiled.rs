@@ -29,14 +29,17 @@ pub(super) fn load(
     }
     let start = std::time::Instant::now();
     let machine_code = engine.precompile_component(wasm)?;
-    save(&folder, &code, &machine_code)
-        .map_err(|error| LoadError(format!("cannot write {}: {error}", code.display())))?;
     tracing::info!(
         digest,
         ms = start.elapsed().as_millis(),
         bytes = machine_code.len(),
         "component compiled"
     );
+    if let Err(error) = save(&folder, &code, &machine_code) {
+        // It runs all the same, and is compiled again when it is loaded next.
+        tracing::warn!(file = %code.display(), %error, "a compiled component cannot be kept");
+        return take(engine, &machine_code);
+    }
     map(engine, &code).ok_or_else(|| LoadError(format!("cannot load {} just compiled", code.display())))
 }
 
@@ -67,6 +70,13 @@ fn map(engine: &Engine, code: &Path) -> Option<Component> {
         .ok()
 }
 
+/// The component of code that was compiled a moment ago.
+#[expect(unsafe_code, reason = "taking machine code is what this module is for")]
+fn take(engine: &Engine, machine_code: &[u8]) -> Result<Component, LoadError> {
+    // SAFETY: `load` calls this with `precompile_component`'s output as it came, of the same engine.
+    Ok(unsafe { Component::deserialize(engine, machine_code) }?)
+}
+
 /// Writes code, then its checksum: a crash between the two leaves a file that [`map`] does not take.
 fn save(folder: &Path, code: &Path, machine_code: &[u8]) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
@@ -80,8 +90,16 @@ fn save(folder: &Path, code: &Path, machine_code: &[u8]) -> std::io::Result<()> 
 
 fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let unfinished = path.with_extension(format!("{}.tmp", uuid::Uuid::now_v7()));
-    let mut file = fs::File::create(&unfinished)?;
+    let written = write(&unfinished, bytes).and_then(|()| fs::rename(&unfinished, path));
+    if written.is_err() {
+        // The first error is the one that counts; the folder may be deleted at any time.
+        let _ = fs::remove_file(&unfinished);
+    }
+    written
+}
+
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::File::create(path)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(unfinished, path)
+    file.sync_all()
 }

@@ -84,8 +84,11 @@ pub struct Imported {
     pub digest: Digest,
     /// What the archive says of itself; all that it counts of the event store was read back and is equal.
     pub archive: Manifest,
-    /// Its read models.
+    /// Its read models; none when it has not started.
     pub read_models: Vec<ReadModel>,
+    /// Why it has not started yet, if so: it is there, and starts by itself when what it needs is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
 }
 
 /// A read model that was built from the events.
@@ -306,9 +309,14 @@ impl Host {
         }
         tracing::info!(tenant = %id, digest = %archive.digest(), "tenant imported");
         self.start_or_retry(record).await;
-        let tenant = self.tenant(&id)?;
+        // It is a tenant of this host, so whatever keeps it from starting is no failure of the import.
+        let (read_models, waiting) = match self.tenant(&id) {
+            Ok(tenant) => (self.read_models(&tenant, archive.manifest().position).await, None),
+            Err(error) => (Vec::new(), Some(error.told())),
+        };
         Ok(Imported {
-            read_models: self.read_models(&tenant, archive.manifest().position).await,
+            read_models,
+            waiting,
             id,
             profile,
             digest: archive.digest().clone(),

@@ -119,6 +119,7 @@ impl Host {
             documents,
             cache: backends.cache,
             rate_limits: backends.rate_limits,
+            sessions: backends.sessions,
             search: backends.search,
             blobs: backends.blobs,
         };

@@ -16,9 +16,11 @@ use millwork_registry::manifest::Manifest;
 use moka::sync::Cache;
 use sha2::{Digest as _, Sha256};
 
+use super::entry::ID_PREFIX;
 use super::problem::NO_CREDENTIAL;
 use super::token::{Claims, Keys};
 use crate::capability::documents::query::Scope;
+use crate::capability::sessions::Handle;
 use crate::error::Error;
 
 /// Role of those who administer the host.
@@ -39,6 +41,8 @@ pub struct Principal {
     pub roles: Vec<String>,
     /// When the credential ends, in seconds since 1970.
     pub expires_at: u64,
+    /// The session that they came by; absent for a token.
+    pub session: Option<Handle>,
 }
 
 impl Principal {
@@ -54,6 +58,7 @@ impl From<Claims> for Principal {
             tenant: claims.tenant,
             roles: claims.roles,
             expires_at: claims.exp,
+            session: None,
         }
     }
 }
@@ -87,6 +92,9 @@ impl Door {
     /// [`Error::Unauthenticated`] without a token, with one that this host did not sign, or that has expired.
     pub fn principal(&self, headers: &HeaderMap, now: u64) -> Result<Arc<Principal>, Error> {
         let token = bearer(headers)?;
+        if token.starts_with(ID_PREFIX) {
+            return Err(Error::Unauthenticated("a token is needed here, and no session"));
+        }
         let key: [u8; 32] = Sha256::digest(token.as_bytes()).into();
         let principal = match self.seen.get(&key) {
             Some(principal) => principal,
@@ -107,7 +115,7 @@ impl Door {
 }
 
 /// The token of RFC 6750, section 2.1; the scheme's case does not matter.
-fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Error> {
     let header = headers
         .get(AUTHORIZATION)
         .ok_or(Error::Unauthenticated(NO_CREDENTIAL))?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ use metrics::SharedString;
 use super::App;
 use super::admin::migrate;
 use super::body;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use crate::event_store::Origin;
 use crate::tenant::Tenant;
 
@@ -175,7 +176,9 @@ fn time_for(app: &App, matched: Option<&MatchedPath>) -> Duration {
 
 /// Renders a problem, and gives every answer its correlation id.
 fn finish(mut response: Response, exchange: &Exchange) -> Response {
-    let bare = |status: StatusCode| status.is_client_error() || status.is_server_error();
+    // What another host has said of a request that was sent on stays as it is.
+    let is_told = response.headers().get(CONTENT_TYPE) == Some(&problem::MEDIA_TYPE);
+    let bare = |status: StatusCode| !is_told && (status.is_client_error() || status.is_server_error());
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => Some(problem),
         None if bare(response.status()) => Some(Problem::of_status(response.status())),

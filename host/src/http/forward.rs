@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::header::{CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use axum::http::header::{AUTHORIZATION, CONNECTION, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use axum::http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use hyper_util::client::legacy::Client;
@@ -20,6 +20,8 @@ use hyper_util::rt::TokioExecutor;
 use millwork_registry::id::TenantId;
 
 use super::App;
+use super::entry::cookie;
+use super::exchange::{CORRELATION_ID, Exchange};
 use super::problem::Problem;
 use crate::error::Error;
 use crate::host::Residence;
@@ -53,7 +55,8 @@ impl Default for Forwarder {
 
 /// The middleware of routes that only a tenant's home answers.
 pub(super) async fn to_home(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let Some(tenant) = whose(&app, &request) else {
+    let (method, headers) = (request.method(), request.headers());
+    let Some(tenant) = whose(&app, request.uri().path(), method, headers).await else {
         // Whoever this is, they are refused here.
         return next.run(request).await;
     };
@@ -81,12 +84,13 @@ fn homeless(tenant: TenantId) -> Response {
 }
 
 /// The tenant that a request is about, if its sender is known.
-fn whose(app: &App, request: &Request) -> Option<TenantId> {
-    let principal = app.principal(request.headers()).ok()?;
-    let below = request.uri().path().strip_prefix("/admin/v1/tenants/");
-    match below {
-        Some(below) => TenantId::new(below.split('/').next()?).ok(),
-        None => principal.tenant.clone(),
+async fn whose(app: &App, path: &str, method: &Method, headers: &HeaderMap) -> Option<TenantId> {
+    match path.strip_prefix("/admin/v1/tenants/") {
+        Some(below) => {
+            app.principal(headers).ok()?;
+            TenantId::new(below.split('/').next()?).ok()
+        }
+        None => app.enter(method, headers).await.ok()?.tenant.clone(),
     }
 }
 
@@ -94,12 +98,28 @@ impl Forwarder {
     async fn send(&self, address: &str, request: Request) -> Result<Response, String> {
         let (mut parts, body) = request.into_parts();
         parts.uri = at(address, parts.uri.path_and_query()).ok_or("the address is no URL")?;
+        show_session(&mut parts.headers);
         drop_hop_by_hop(&mut parts.headers);
         parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        // One name in the logs of both hosts.
+        if let Some(exchange) = parts.extensions.get::<Arc<Exchange>>()
+            && let Ok(id) = HeaderValue::from_str(&exchange.correlation_id)
+        {
+            parts.headers.insert(CORRELATION_ID, id);
+        }
         let sent = self.0.request(Request::from_parts(parts, body)).await;
         let mut response = sent.map_err(|error| error.to_string())?;
         drop_hop_by_hop(response.headers_mut());
         Ok(response.map(Body::new))
+    }
+}
+
+/// Says the session of a cookie as a credential: which page sent it was asked here, and the home could not tell, since it is
+/// called by another name.
+fn show_session(headers: &mut HeaderMap) {
+    let session = cookie(headers).and_then(|id| HeaderValue::from_str(&format!("Bearer {id}")).ok());
+    if let (Some(session), false) = (session, headers.contains_key(AUTHORIZATION)) {
+        headers.insert(AUTHORIZATION, session);
     }
 }
 

@@ -86,6 +86,7 @@ mod tests {
             tenant: millwork_registry::id::TenantId::new("one").ok(),
             roles: Vec::new(),
             expires_at: u64::MAX,
+            session: None,
         };
         for _ in 0..10 {
             assert!(limiter.admit(&store, &principal).await.is_ok());

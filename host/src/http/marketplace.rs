@@ -57,8 +57,8 @@ struct Visitor {
 
 impl Visitor {
     /// Whoever sends these headers, if they belong to a tenant.
-    fn of(app: &App, parts: &Parts) -> Result<Self, Problem> {
-        let principal = app.principal(&parts.headers)?;
+    async fn of(app: &App, parts: &Parts) -> Result<Self, Problem> {
+        let principal = app.enter(&parts.method, &parts.headers).await?;
         let own = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
         let tenant = app.host.tenant(own)?;
         Exchange::of(&parts.extensions)?.belongs_to(&tenant);
@@ -74,8 +74,8 @@ impl Visitor {
     }
 
     /// The same, if they may change what the tenant runs.
-    fn managing(app: &App, parts: &Parts) -> Result<Self, Problem> {
-        let visitor = Self::of(app, parts)?;
+    async fn managing(app: &App, parts: &Parts) -> Result<Self, Problem> {
+        let visitor = Self::of(app, parts).await?;
         manage(&visitor.principal)?;
         Ok(visitor)
     }
@@ -84,6 +84,7 @@ impl Visitor {
         Whose {
             tenant: self.tenant.id.clone(),
             swaps: SWAPS.to_owned(),
+            by: self.principal.user.clone(),
         }
     }
 
@@ -102,7 +103,7 @@ impl Visitor {
 /// `GET /api/v1/marketplace`
 async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visitor = Visitor::of(&app, &parts)?;
+    let visitor = Visitor::of(&app, &parts).await?;
     let mut params = Params::parse(parts.uri.query())?;
     let wanted = Wanted::take(&mut params, &app.host.config().http)?;
     params.finish()?;
@@ -120,7 +121,7 @@ async fn show(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visitor = Visitor::of(&app, &parts)?;
+    let visitor = Visitor::of(&app, &parts).await?;
     Params::parse(parts.uri.query())?.finish()?;
     let page = blocking::run(|| {
         let shelf = visitor.shelf(&app)?;
@@ -145,7 +146,7 @@ async fn enable(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let whose = Visitor::managing(&app, &parts)?.whose();
+    let whose = Visitor::managing(&app, &parts).await?.whose();
     swaps::enable_for(&app, &exchange, &parts.headers, body, whose, name).await
 }
 
@@ -157,7 +158,7 @@ async fn upgrade(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let visitor = Visitor::managing(&app, &parts)?;
+    let visitor = Visitor::managing(&app, &parts).await?;
     let installed = app.host.installed(&visitor.tenant.id)?;
     if !installed.installations.contains_key(&name) {
         let tenant = installed.tenant;
@@ -173,7 +174,7 @@ async fn disable(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let whose = Visitor::managing(&app, &parts)?.whose();
+    let whose = Visitor::managing(&app, &parts).await?.whose();
     swaps::disable_for(&app, &parts.headers, whose, name).await
 }
 
@@ -185,14 +186,14 @@ async fn roll_back(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let whose = Visitor::managing(&app, &parts)?.whose();
+    let whose = Visitor::managing(&app, &parts).await?.whose();
     swaps::roll_back_for(&app, &exchange, &parts.headers, body, whose, name).await
 }
 
 /// `GET /api/v1/marketplace/swaps`
 async fn list_swaps(State(app): State<Arc<App>>, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visitor = Visitor::of(&app, &parts)?;
+    let visitor = Visitor::of(&app, &parts).await?;
     swaps::list_of(&app, &visitor.tenant.id, visitor.sight)
 }
 
@@ -203,7 +204,7 @@ async fn show_swap(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visitor = Visitor::of(&app, &parts)?;
+    let visitor = Visitor::of(&app, &parts).await?;
     let view = app.host.swap_view(&visitor.tenant.id, swaps::parse(&number)?)?;
     reply::json(problem::OK, &visitor.sight.of(&view)?)
 }
@@ -215,7 +216,7 @@ async fn follow_swap(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
-    let visitor = Visitor::of(&app, &parts)?;
+    let visitor = Visitor::of(&app, &parts).await?;
     let tenant = visitor.tenant.id.clone();
     swaps::events(app, tenant, swaps::parse(&number)?, visitor.sight)
 }
@@ -228,7 +229,7 @@ async fn wish(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let visitor = Visitor::managing(&app, &parts)?;
+    let visitor = Visitor::managing(&app, &parts).await?;
     let Nothing {} = read(&app, &exchange, &parts.headers, body).await?;
-    swaps::wish_for(&app, &parts.headers, &visitor.tenant.id, &number, &wish)
+    swaps::wish_for(&app, &visitor.principal, &visitor.tenant.id, &number, &wish)
 }

@@ -1,4 +1,5 @@
-//! `/api/v1/openapi.json`: OpenAPI 3.1 of what a tenant's modules answer, made from their manifests, and of the marketplace.
+//! `/api/v1/openapi.json`: OpenAPI 3.1 of what a tenant's modules answer, made from their manifests, of the marketplace and
+//! of sessions.
 //!
 //! Every module's schemas become components named `<module>.<Name>`, with references rewritten to them
 //! ([`schemas`]); every route becomes an operation ([`operations`]). Names of the host's own have no dot, so that no
@@ -8,6 +9,7 @@ mod operations;
 mod schemas;
 mod marketplace;
 mod changes;
+mod sessions;
 
 use std::sync::Arc;
 
@@ -52,12 +54,13 @@ fn document(manifests: &[&Manifest]) -> Value {
             "description": "What the modules of this tenant answer, and how it comes by others.",
         },
         "servers": [{ "url": PREFIX }],
-        "security": [{ "bearer": [] }],
+        "security": [{ "bearer": [] }, { "session": [] }],
         "tags": tags(manifests),
         "paths": paths(manifests),
         "components": {
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "JWT" },
+                "session": sessions::cookie_scheme(),
             },
             "schemas": components(manifests),
             "parameters": operations::shared_parameters(),
@@ -69,17 +72,18 @@ fn document(manifests: &[&Manifest]) -> Value {
 
 fn tags(manifests: &[&Manifest]) -> Vec<Value> {
     let modules = manifests.iter().map(|manifest| tag(manifest));
-    modules.chain([marketplace::tag()]).collect()
+    modules.chain([marketplace::tag(), sessions::tag()]).collect()
 }
 
 fn tag(manifest: &Manifest) -> Value {
     json!({ "name": manifest.name, "description": format!("{} ({})", manifest.description, manifest.version) })
 }
 
-/// Routes of modules never begin as the marketplace does.
+/// Routes of modules never begin as the host's own do.
 fn paths(manifests: &[&Manifest]) -> Map<String, Value> {
     let mut all = operations::paths(manifests);
     all.extend(marketplace::paths());
+    all.extend(sessions::paths());
     all
 }
 
@@ -87,6 +91,7 @@ fn components(manifests: &[&Manifest]) -> Map<String, Value> {
     let mut all = schemas::of_host();
     all.extend(marketplace::schemas());
     all.extend(changes::schemas());
+    all.extend(sessions::schemas());
     for manifest in manifests {
         all.extend(schemas::of_module(manifest));
     }

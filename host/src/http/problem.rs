@@ -169,6 +169,25 @@ impl Problem {
         )
     }
 
+    /// A session is shown that has ended, or that never was one of the tenant that it names.
+    pub(super) fn session_over() -> Self {
+        let why = "the session has ended; sign in again";
+        Self::new(Kind::Unauthenticated, "session-over", why).challenge(Some(why))
+    }
+
+    /// A cookie came from a page that is not of this host's origin, or not known to be.
+    pub(super) fn cross_site() -> Self {
+        let why = "with the session's cookie, changes are taken from pages of the same origin alone; send the session as a \
+                   bearer token instead";
+        Self::new(Kind::Forbidden, "cross-site", why)
+    }
+
+    /// A session was to begin another.
+    pub(super) fn token_needed() -> Self {
+        let why = "a session is begun with a token, and not with another session";
+        Self::new(Kind::Forbidden, "token-needed", why)
+    }
+
     /// No route answers this path.
     pub(super) fn no_route() -> Self {
         Self::new(Kind::NotFound, "no-route", "nothing answers at this path")

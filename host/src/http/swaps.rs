@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 
 pub(super) use self::sight::Sight;
 use super::admin::{Nothing, allowed, invalid, read};
+use super::auth::Principal;
 use super::exchange::Exchange;
 use super::problem::{self, Problem};
 use super::{App, reply};
@@ -44,12 +45,19 @@ pub(super) struct Whose {
     pub(super) tenant: TenantId,
     /// Path of the tenant's swaps.
     pub(super) swaps: String,
+    /// Who asks.
+    pub(super) by: String,
 }
 
 impl Whose {
-    fn administered(tenant: TenantId) -> Self {
-        let swaps = format!("/admin/v1/tenants/{tenant}/swaps");
-        Self { tenant, swaps }
+    /// A tenant that whoever sends these headers may administer.
+    fn administered(app: &App, headers: &HeaderMap, tenant: &str) -> Result<Self, Problem> {
+        let tenant = allowed(app, headers, tenant)?;
+        Ok(Self {
+            swaps: format!("/admin/v1/tenants/{tenant}/swaps"),
+            by: app.principal(headers)?.user.clone(),
+            tenant,
+        })
     }
 }
 
@@ -92,8 +100,7 @@ pub(super) async fn enable(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let tenant = allowed(&app, &parts.headers, &tenant)?;
-    let whose = Whose::administered(tenant);
+    let whose = Whose::administered(&app, &parts.headers, &tenant)?;
     enable_for(&app, &exchange, &parts.headers, body, whose, module).await
 }
 
@@ -103,8 +110,8 @@ pub(super) async fn disable(
     Path((tenant, module)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let tenant = allowed(&app, &headers, &tenant)?;
-    disable_for(&app, &headers, Whose::administered(tenant), module).await
+    let whose = Whose::administered(&app, &headers, &tenant)?;
+    disable_for(&app, &headers, whose, module).await
 }
 
 /// `POST /admin/v1/tenants/{tenant}/modules/{module}/rollback`
@@ -115,8 +122,7 @@ pub(super) async fn roll_back(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let tenant = allowed(&app, &parts.headers, &tenant)?;
-    let whose = Whose::administered(tenant);
+    let whose = Whose::administered(&app, &parts.headers, &tenant)?;
     roll_back_for(&app, &exchange, &parts.headers, body, whose, module).await
 }
 
@@ -178,7 +184,8 @@ pub(super) async fn wish(
     let (parts, body) = request.into_parts();
     let tenant = allowed(&app, &parts.headers, &tenant)?;
     let Nothing {} = read(&app, &exchange, &parts.headers, body).await?;
-    wish_for(&app, &parts.headers, &tenant, &number, &wish)
+    let principal = app.principal(&parts.headers)?;
+    wish_for(&app, &principal, &tenant, &number, &wish)
 }
 
 /// Enables a module or moves it, as the body says.
@@ -255,7 +262,7 @@ async fn change(
         module,
         action,
         options,
-        by: app.principal(headers)?.user.clone(),
+        by: whose.by.clone(),
     };
     let begun: Begun = app.host.change(&whose.tenant, request).await?;
     let waits_max = if wants_to_follow(headers) {
@@ -297,12 +304,11 @@ pub(super) fn list_of(app: &App, tenant: &TenantId, sight: Sight) -> Result<Resp
 /// Tells a swap to go on, to end well, or to be taken back.
 pub(super) fn wish_for(
     app: &App,
-    headers: &HeaderMap,
+    principal: &Principal,
     tenant: &TenantId,
     number: &str,
     wish: &str,
 ) -> Result<Response, Problem> {
-    let principal = app.principal(headers)?;
     let by = principal.user.clone();
     let wish = match wish {
         // What a module may touch is the tenant's to say, not the operator's.

@@ -20,10 +20,29 @@ pub static NATS: Kind = Kind {
     told: Once::new(),
 };
 
+/// One that keeps a few megabytes and no more.
+pub static NATS_SMALL: Kind = Kind {
+    name: "NATS",
+    what: "nats-server with a small JetStream",
+    variable: "MILLWORK_TEST_NATS_URL",
+    program: "nats-server",
+    version: &["--version"],
+    ports: 1,
+    launch: |place| launch_with(place, "4MB"),
+    url: |place| format!("nats://127.0.0.1:{}", place.port(0)),
+    answers,
+    shared: OnceLock::new(),
+    told: Once::new(),
+};
+
 fn launch(place: &Place) -> Launch {
+    launch_with(place, "2GB")
+}
+
+fn launch_with(place: &Place, kept_max: &str) -> Launch {
     let text = format!(
         "host: \"127.0.0.1\"\nport: {}\nmax_payload: 8MB\n\
-         jetstream {{ store_dir: {:?}, max_mem: 256MB, max_file: 2GB, sync_interval: always }}\n",
+         jetstream {{ store_dir: {:?}, max_mem: 256MB, max_file: {kept_max}, sync_interval: always }}\n",
         place.port(0),
         place.path("data"),
     );

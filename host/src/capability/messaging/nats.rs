@@ -201,7 +201,9 @@ pub(super) fn failed(error: impl std::fmt::Display) -> BusError {
 /// A publish that the server refused because it has as much as it may keep.
 fn refused(error: impl std::fmt::Display) -> BusError {
     let text = error.to_string();
-    if text.contains("maximum messages") || text.contains("maximum bytes") {
+    // The last is of the server as a whole: error codes 10023 and 10047 of JetStream.
+    let full = ["maximum messages", "maximum bytes", "insufficient"];
+    if full.iter().any(|why| text.contains(why)) {
         BusError::Full
     } else {
         BusError::Failed(text)

@@ -26,6 +26,7 @@ fn principal(tenant: Option<&str>, roles: &[&str]) -> Principal {
         tenant: tenant.map(|id| TenantId::new(id).unwrap()),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
         expires_at: 100,
+        session: None,
     }
 }
 

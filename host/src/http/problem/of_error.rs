@@ -10,6 +10,7 @@ use super::{Kind, Problem};
 use crate::artifact::ArtifactError;
 use crate::capability::blobs::BlobError;
 use crate::capability::blobs::link::LinkError;
+use crate::capability::sessions::SessionError;
 use crate::engine::CallError;
 use crate::error::{Error, Rejection, Violation};
 use crate::migrate::ArchiveError;
@@ -80,6 +81,15 @@ impl From<BlobError> for Problem {
             BlobError::Malformed(_) => Self::new(Kind::Malformed, "malformed", text),
             BlobError::Failed(_) => unavailable(text),
         }
+    }
+}
+
+impl From<SessionError> for Problem {
+    fn from(error: SessionError) -> Self {
+        let why = "what keeps the sessions does not answer; try again later";
+        let mut problem = Self::new(Kind::Unavailable, "sessions-unavailable", why).retry_after(1);
+        problem.0.cause = Some(error.to_string());
+        problem
     }
 }
 

@@ -11,9 +11,9 @@ use crate::manifest::{Action, Manifest, Method, Route, Schema};
 
 /// Longest path, in bytes.
 const PATH_BYTES_MAX: usize = 256;
-/// First segments that are the host's: where tenants choose modules, and where plugins that speak HTTP themselves are
-/// mounted.
-const RESERVED: [&str; 2] = ["marketplace", "plugins"];
+/// First segments that are the host's: where tenants choose modules, where plugins that speak HTTP themselves are mounted,
+/// and where users sign in.
+const RESERVED: [&str; 3] = ["marketplace", "plugins", "sessions"];
 
 pub(super) fn check(manifest: &Manifest, problems: &mut Problems) {
     for route in &manifest.routes {

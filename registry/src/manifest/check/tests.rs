@@ -438,15 +438,19 @@ fn routes() {
 
     - GET /reports/aging
     + GET /{report}/aging
-    = routes.GET /{report}/aging: a path cannot start with a parameter, or with marketplace or plugins
+    = routes.GET /{report}/aging: a path cannot start with a parameter, or with marketplace or plugins or sessions
 
     - GET /reports/aging
     + GET /plugins/aging
-    = routes.GET /plugins/aging: a path cannot start with a parameter, or with marketplace or plugins
+    = routes.GET /plugins/aging: a path cannot start with a parameter, or with marketplace or plugins or sessions
 
     - GET /reports/aging
     + GET /marketplace/aging
-    = routes.GET /marketplace/aging: a path cannot start with a parameter, or with marketplace or plugins
+    = routes.GET /marketplace/aging: a path cannot start with a parameter, or with marketplace or plugins or sessions
+
+    - GET /reports/aging
+    + GET /sessions/aging
+    = routes.GET /sessions/aging: a path cannot start with a parameter, or with marketplace or plugins or sessions
 
     - GET /reports/aging
     + GET /invoices/{asOf}/

@@ -1,0 +1,253 @@
+//! What lets a request in below `/api/v1`: a bearer token, the id of a session in its place, or a session's cookie.
+//!
+//! A browser sends a cookie whoever has made the page. So what is sent with one and could change something is taken from
+//! pages of the same origin alone, as the browser tells it: by `Sec-Fetch-Site` (W3C Fetch Metadata), which pages cannot set, else
+//! by `Origin` (RFC 6454). Who sends neither is no browser that is known to tell, and can say `Authorization` instead.
+//! Below `/admin/v1` sessions are nothing: [`super::auth::Door`] takes tokens.
+
+use std::sync::Arc;
+
+use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
+use axum::http::{HeaderMap, HeaderValue, Method};
+use millwork_registry::id::TenantId;
+
+use super::App;
+use super::auth::{Principal, bearer};
+use super::problem::Problem;
+use crate::capability::platform::now_ms;
+use crate::capability::sessions::{Handle, Session};
+use crate::error::Error;
+use crate::tenant::Tenant;
+
+/// The cookie that carries the id of a session.
+pub(super) const SESSION_COOKIE: &str = "millwork_session";
+/// What ids of sessions begin with, and no token.
+pub(super) const ID_PREFIX: &str = "ms_";
+/// Characters of an id's secret: 32 bytes in base64url without padding (RFC 4648, section 5).
+const SECRET_CHARS: usize = 43;
+
+/// What a request shows to be let in.
+enum Shown<'a> {
+    /// A token, or nothing.
+    Token,
+    Session(&'a str),
+    Cookie(&'a str),
+}
+
+impl App {
+    /// Who sends this.
+    ///
+    /// # Errors
+    /// A problem when nobody does who may come in: without a credential or with none that counts, or because what keeps the
+    /// sessions does not answer.
+    pub(super) async fn enter(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Principal>, Problem> {
+        let id = match shown(headers)? {
+            Shown::Token => return Ok(self.principal(headers)?),
+            Shown::Session(id) => id,
+            Shown::Cookie(id) if method.is_safe() || is_same_origin(headers) => id,
+            Shown::Cookie(_) => return Err(Problem::cross_site()),
+        };
+        let tenant = self.signed_in_at(id).await?;
+        let (handle, idle) = (Handle::of(id), self.host.config().sessions.idle);
+        let found = tenant.sessions.touch(&tenant.id, &handle, now_ms(), idle).await?;
+        let session = found.ok_or_else(Problem::session_over)?;
+        Ok(Arc::new(principal(&tenant, session)))
+    }
+
+    /// The tenant that an id names. Where the name is not that of the session, there is no such session.
+    async fn signed_in_at(&self, id: &str) -> Result<Arc<Tenant>, Problem> {
+        let tenant = tenant_of(id).ok_or_else(Problem::session_over)?;
+        self.host.learn(&tenant).await;
+        match self.host.tenant(&tenant) {
+            Err(Error::NoTenant(_)) => Err(Problem::session_over()),
+            found => Ok(found?),
+        }
+    }
+}
+
+fn principal(tenant: &Tenant, session: Session) -> Principal {
+    Principal {
+        user: session.user,
+        tenant: Some(tenant.id.clone()),
+        roles: session.roles,
+        expires_at: session.ends_at / 1_000,
+        session: Some(session.handle),
+    }
+}
+
+/// The id of a session of this tenant; `secret` is random. The tenant is in it, since its profile says where to look.
+pub(super) fn id_of(tenant: &TenantId, secret: &str) -> String {
+    format!("{ID_PREFIX}{tenant}.{secret}")
+}
+
+fn tenant_of(id: &str) -> Option<TenantId> {
+    let (tenant, secret) = id.strip_prefix(ID_PREFIX)?.split_once('.')?;
+    (secret.len() == SECRET_CHARS).then(|| TenantId::new(tenant).ok())?
+}
+
+/// The header goes before the cookie, which browsers add unasked.
+fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Error> {
+    if headers.contains_key(AUTHORIZATION) {
+        let credential = bearer(headers)?;
+        let is_session = credential.starts_with(ID_PREFIX);
+        return Ok(if is_session {
+            Shown::Session(credential)
+        } else {
+            Shown::Token
+        });
+    }
+    Ok(cookie(headers).map_or(Shown::Token, Shown::Cookie))
+}
+
+/// The value of the session's cookie (RFC 6265, section 4.2). Two of them are none: another host of the same domain may have
+/// set one, and which is whose cannot be told.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let lines = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok());
+    let pairs = lines
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='));
+    let mut values = pairs.filter_map(|(name, value)| (name == SESSION_COOKIE).then_some(value));
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether the browser says that a page of this host's own origin sends this.
+fn is_same_origin(headers: &HeaderMap) -> bool {
+    let text =
+        |value: Option<&'_ HeaderValue>| value.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    match text(headers.get("sec-fetch-site")) {
+        Some(site) => site == "same-origin",
+        None => match (text(headers.get(ORIGIN)), text(headers.get(HOST))) {
+            (Some(origin), Some(host)) => {
+                let authority = origin.split_once("://").map(|(_, authority)| authority);
+                authority.is_some_and(|authority| authority.eq_ignore_ascii_case(&host))
+            }
+            _ => false,
+        },
+    }
+}
+
+/// Whether the client is known to speak plain HTTP with its own machine, where a cookie for TLS alone may be of no use. The
+/// page's origin says it; without one, the name by which this host was called.
+pub(super) fn is_plain_loopback(headers: &HeaderMap) -> bool {
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
+    let authority = match text(ORIGIN) {
+        Some(origin) => origin.strip_prefix("http://"),
+        None => text(HOST),
+    };
+    let Some(authority) = authority else { return false };
+    let name = match authority.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => authority,
+    };
+    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    #[test]
+    fn an_id_names_its_tenant() {
+        let secret = "x".repeat(SECRET_CHARS);
+        let id = id_of(&TenantId::new("acme").unwrap(), &secret);
+        assert_eq!(tenant_of(&id).unwrap().as_str(), "acme");
+        for other in [
+            String::new(),
+            format!("acme.{secret}"),
+            format!("ms_Acme.{secret}"),
+            format!("ms_.{secret}"),
+            format!("ms_acme.{secret}x"),
+            "ms_acme.".to_owned(),
+            format!("ms_{secret}"),
+        ] {
+            assert!(tenant_of(&other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn one_cookie_is_found_among_others_and_two_are_none() {
+        for (line, expected) in [
+            ("millwork_session=a", Some("a")),
+            ("x=1; millwork_session=a; y=2", Some("a")),
+            ("x=millwork_session; xmillwork_session=b", None),
+            ("millwork_session=a; millwork_session=b", None),
+            ("", None),
+        ] {
+            assert_eq!(cookie(&headers(&[("cookie", line)])), expected, "{line}");
+        }
+        let two = headers(&[("cookie", "millwork_session=a"), ("cookie", "millwork_session=b")]);
+        assert_eq!(cookie(&two), None);
+    }
+
+    #[test]
+    fn only_pages_of_the_same_origin_are_believed() {
+        const HERE: (&str, &str) = ("host", "erp.example.com");
+        for (lines, expected) in [
+            (&[HERE, ("sec-fetch-site", "same-origin")][..], true),
+            (&[HERE, ("sec-fetch-site", "same-site")], false),
+            (&[HERE, ("sec-fetch-site", "cross-site")], false),
+            (&[HERE, ("sec-fetch-site", "none")], false),
+            (&[HERE, ("origin", "https://erp.example.com")], true),
+            (&[HERE, ("origin", "https://erp.example.com.evil.test")], false),
+            (&[HERE, ("origin", "https://evil.test")], false),
+            (&[HERE, ("origin", "null")], false),
+            (&[HERE], false),
+            (&[("origin", "https://erp.example.com")], false),
+            (
+                &[
+                    HERE,
+                    ("origin", "https://erp.example.com"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+                false,
+            ),
+        ] {
+            assert_eq!(is_same_origin(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_told_by_the_page_before_the_host() {
+        for (lines, expected) in [
+            (&[("host", "127.0.0.1:8080")][..], true),
+            (&[("host", "localhost")], true),
+            (&[("host", "[::1]:8080")], true),
+            (&[("host", "erp.example.com")], false),
+            (&[("host", "localhost.evil.test")], false),
+            (
+                &[("host", "127.0.0.1:8080"), ("origin", "https://erp.example.com")],
+                false,
+            ),
+            (
+                &[("host", "127.0.0.1:8080"), ("origin", "https://localhost")],
+                false,
+            ),
+            (
+                &[("host", "127.0.0.1:8080"), ("origin", "http://localhost:5173")],
+                true,
+            ),
+            (&[], false),
+        ] {
+            assert_eq!(is_plain_loopback(&headers(lines)), expected, "{lines:?}");
+        }
+    }
+}

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::echo::Echo;
 use crate::load::Load;
-use crate::process::Cores;
 use crate::report::median;
 use crate::requests::{Requests, Work};
 use crate::{Effort, disk, process};
@@ -46,7 +45,7 @@ pub(crate) struct Round {
     pub(crate) cpu_whole_us: f64,
     /// The client's CPU for one command, in microseconds.
     pub(crate) client_us: f64,
-    /// Share of all cores that host, client and the kernel's soft interrupts used.
+    /// Share of all cores that host and client used.
     pub(crate) cores_used: f64,
     /// Share of all cores that anybody used.
     pub(crate) cores_busy: f64,
@@ -180,9 +179,9 @@ fn round(
     let (host, client) = (server.pid(), std::process::id());
     let batches = requests.batches();
     let before = [host, client].map(process::cpu_seconds);
-    let cores_before = Cores::now();
+    let idle = process::idle_seconds();
     let done = load.run();
-    let cores_after = Cores::now();
+    let idle = process::idle_seconds() - idle;
     let after = [host, client].map(process::cpu_seconds);
     let (sum, count) = requests.batches();
     requests.settle(&done);
@@ -192,8 +191,6 @@ fn round(
     let [host_after, client_after] = after;
     let commands = done.latencies.count();
     let available = done.took.as_secs_f64() * process::cores();
-    let idle = cores_after.idle - cores_before.idle;
-    let interrupts = cores_after.interrupts - cores_before.interrupts;
     let latency = done.latencies.us();
     Round {
         rate: done.rate(),
@@ -205,7 +202,7 @@ fn round(
         cpu_us: (host_after - host_before) * 1e6 / commands,
         cpu_whole_us: (whole - host_before) * 1e6 / commands,
         client_us: (client_after - client_before) * 1e6 / commands,
-        cores_used: (host_after - host_before + client_after - client_before + interrupts) / available,
+        cores_used: (host_after - host_before + client_after - client_before) / available,
         cores_busy: (1.0 - idle / available).max(0.0),
         in_memory: None,
     }

@@ -22,30 +22,16 @@ pub(crate) fn cpu_seconds(pid: u32) -> f64 {
     (ticks(14).expect("utime") + ticks(15).expect("stime")) / TICKS_PER_SECOND
 }
 
-/// What all cores together have spent so far, in seconds.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Cores {
-    /// Idle, waiting for the disk included.
-    pub(crate) idle: f64,
-    /// In soft interrupts: packets that the kernel moves, here between host and client. They are in no process's time.
-    pub(crate) interrupts: f64,
-}
-
-impl Cores {
-    pub(crate) fn now() -> Self {
-        let stat = fs::read_to_string("/proc/stat").expect("proc is mounted");
-        let line = stat.lines().next().expect("a line of all cores");
-        // Fields as of proc(5): cpu user nice system idle iowait irq softirq ...
-        let seconds = |field: usize| {
-            let ticks = line.split_whitespace().nth(field);
-            let ticks = ticks.and_then(|ticks| ticks.parse::<f64>().ok());
-            ticks.expect("a time of all cores") / TICKS_PER_SECOND
-        };
-        Self {
-            idle: seconds(4) + seconds(5),
-            interrupts: seconds(7),
-        }
-    }
+/// Seconds that all cores together have been idle so far, waiting for the disk included.
+pub(crate) fn idle_seconds() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").expect("proc is mounted");
+    let line = stat.lines().next().expect("a line of all cores");
+    let idle = line
+        .split_whitespace()
+        .skip(4)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok());
+    idle.sum::<f64>() / TICKS_PER_SECOND
 }
 
 /// Cores that this program may use.

@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use axum::extract::{MatchedPath, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ use metrics::SharedString;
 use super::App;
 use super::admin::migrate;
 use super::body;
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use crate::event_store::Origin;
 use crate::tenant::Tenant;
 
@@ -164,11 +165,11 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     response
 }
 
-/// How long a request may take: one that brings a tenant has time of its own.
+/// How long a request may take: one that brings a tenant or removes one has time of its own.
 fn time_for(app: &App, matched: Option<&MatchedPath>) -> Duration {
     let config = app.host.config();
     match matched.map(MatchedPath::as_str) {
-        Some(migrate::IMPORT) => config.moving.import_timeout,
+        Some(migrate::IMPORT | migrate::TENANT) => config.moving.import_timeout,
         _ => config.http.request_timeout,
     }
 }
@@ -178,7 +179,12 @@ fn finish(mut response: Response, exchange: &Exchange) -> Response {
     let bare = |status: StatusCode| status.is_client_error() || status.is_server_error();
     let problem = match response.extensions_mut().remove::<Problem>() {
         Some(problem) => Some(problem),
-        None if bare(response.status()) => Some(Problem::of_status(response.status())),
+        // One that another host of the cluster has rendered passes through.
+        None if bare(response.status())
+            && response.headers().get(CONTENT_TYPE) != Some(&problem::MEDIA_TYPE) =>
+        {
+            Some(Problem::of_status(response.status()))
+        }
         None => None,
     };
     if let Some(problem) = problem {

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioExecutor;
 use millwork_registry::id::TenantId;
 
 use super::App;
+use super::exchange::{CORRELATION_ID, Exchange};
 use super::problem::Problem;
 use crate::error::Error;
 use crate::host::Residence;
@@ -96,6 +97,11 @@ impl Forwarder {
         parts.uri = at(address, parts.uri.path_and_query()).ok_or("the address is no URL")?;
         drop_hop_by_hop(&mut parts.headers);
         parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
+        if let Ok(exchange) = Exchange::of(&parts.extensions)
+            && let Ok(id) = HeaderValue::from_str(&exchange.correlation_id)
+        {
+            parts.headers.insert(CORRELATION_ID, id);
+        }
         let sent = self.0.request(Request::from_parts(parts, body)).await;
         let mut response = sent.map_err(|error| error.to_string())?;
         drop_hop_by_hop(response.headers_mut());

@@ -84,6 +84,11 @@ impl Positions {
         Ok(receiver)
     }
 
+    /// Who watches a tenant from now on is told where it is then.
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        self.lock().remove(tenant);
+    }
+
     fn publish<'a>(&self, batch: impl Iterator<Item = (&'a TenantId, Position)>) {
         let watched = self.lock();
         for (tenant, position) in batch {

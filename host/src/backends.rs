@@ -9,6 +9,8 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use millwork_registry::generation::TenantRecord;
+
 use crate::capability::blobs::Blobs;
 use crate::capability::blobs::files::FilesBlobs;
 use crate::capability::blobs::link::LinkKey;
@@ -154,6 +156,13 @@ impl Backends {
             opened.map_err(|error| unreached(name, "NATS", &error))?;
         }
         Ok(backends)
+    }
+
+    /// A tenant begins on this host: what is remembered here of one that had its id before is no longer so.
+    pub fn begin(&self, tenant: &TenantRecord) {
+        self.events.begin(&tenant.id);
+        self.bus.begin(&tenant.id, tenant.life.as_deref());
+        self.search.begin(&tenant.id);
     }
 
     async fn put_on_mongodb(

@@ -40,7 +40,7 @@ struct Cli {
 enum Command {
     /// Run the host.
     Serve(serve::Serve),
-    /// Make, list and move tenants.
+    /// Make, list, move and remove tenants.
     #[command(subcommand)]
     Tenant(tenants::Tenant),
     /// Issue tokens.
@@ -139,6 +139,7 @@ mod tests {
             "millwork tenant import acme.tar --as acme-2 --profile production --trust-keys",
             "millwork tenant freeze acme",
             "millwork tenant thaw acme",
+            "millwork tenant remove acme --confirm acme --json",
             "millwork token issue --tenant acme --role admin --role client.clerk --subject ada --ttl 1h",
             "millwork token issue --role operator --subject ops --data d",
             "millwork registry publish a.wasm",
@@ -189,6 +190,7 @@ mod tests {
             "millwork module rollback client --all-tenants --from 1.1.0 --tenant acme",
             "millwork module rollback client --all-tenants --from 1.1.0 --wave 0",
             "millwork swap consent",
+            "millwork tenant remove acme",
         ] {
             assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }

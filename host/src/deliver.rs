@@ -278,7 +278,7 @@ impl Deliverer {
         mut line: Line,
     ) -> Line {
         loop {
-            if addressee.tenant.check_open().is_err() {
+            if addressee.tenant.check_open().is_err() || addressee.tenant.check_here().is_err() {
                 return line;
             }
             match line.step(self, &addressee, &outlet).await {

@@ -252,6 +252,7 @@ fn after(error: AppendError) -> Result<Attempt, Error> {
         AppendError::ClaimTaken { claim } => Err(Error::ClaimTaken(claim)),
         AppendError::CommandIdReused { id } => Err(Error::KeyReused(id)),
         AppendError::Closed(tenant) => Err(Error::Moving(tenant)),
+        AppendError::Gone(tenant) => Err(Error::NoTenant(tenant)),
         AppendError::Store(error) => Err(error.into()),
     }
 }

@@ -210,6 +210,12 @@ pub enum Error {
     /// The tenant is on its way to another place: ask again later, here or there.
     #[error("tenant {0} is moving; it can be read, and takes no changes until it has arrived")]
     Moving(TenantId),
+    /// Only a tenant that is closed is removed; says how it comes to be.
+    #[error("tenant {0} is open, and only a closed one is removed: `millwork tenant freeze {0}` closes it")]
+    NotFrozen(TenantId),
+    /// The tenant is just being made or removed, perhaps at another host: ask again.
+    #[error("tenant {0} is just being made or removed; ask again")]
+    Busy(TenantId),
     /// In a cluster, what only the tenant's home can do, while that host is not known or not reached.
     #[error("the host that works for tenant {0} is not reached at this moment; ask again")]
     Homeless(TenantId),
@@ -280,6 +286,8 @@ impl Error {
             Self::CanaryFailed(_) => "canary-failed",
             Self::SwapCancelled { .. } => "swap-cancelled",
             Self::Moving(_) => "tenant-moving",
+            Self::NotFrozen(_) => "tenant-not-frozen",
+            Self::Busy(_) => "tenant-busy",
             Self::Homeless(_) => "tenant-homeless",
             Self::Archive(refusal) => refusal.code(),
             Self::Unavailable(_) => "unavailable",

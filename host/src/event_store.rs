@@ -191,6 +191,9 @@ pub enum AppendError {
     /// The tenant is moving: ask again later, here or where it is then.
     #[error("tenant {0} is moving and records nothing")]
     Closed(TenantId),
+    /// The tenant was removed.
+    #[error("tenant {0} is not here any more")]
+    Gone(TenantId),
     /// The store could not do its work; nothing is recorded.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -13,6 +13,10 @@ mod outlet;
 mod start;
 mod cluster;
 mod home;
+mod stay;
+mod moves;
+mod empty;
+mod remove;
 pub mod swap;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,10 +30,13 @@ use millwork_registry::release::Release;
 use millwork_registry::swap::Swaps;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use uuid::Uuid;
 
-use self::cluster::Cluster;
 pub use self::cluster::Residence;
-use self::home::Home;
+use self::cluster::{Cluster, Patience};
+use self::moves::{Moves, exists};
+pub use self::remove::Removed;
+use self::stay::Work;
 use self::swap::Live;
 pub use self::trial::Tried;
 use crate::backends::Backends;
@@ -43,6 +50,7 @@ use crate::dispatch::Dispatcher;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::event_store::EventStore;
+use crate::event_store::portable::Gate;
 use crate::project::{Projector, StepError};
 use crate::registry_store::RegistryStore;
 use crate::replay::Replayer;
@@ -54,6 +62,16 @@ pub struct Published {
     pub release: Release,
     /// What its publisher should know: what callers lose against the release before, what it says of its health.
     pub notes: Vec<String>,
+}
+
+/// A tenant as this host knows it.
+enum Known {
+    /// It runs.
+    Here(Arc<Tenant>),
+    /// It did not start; says why.
+    Broken(String),
+    /// It has gone, and what worked for it is about to end.
+    Leaving,
 }
 
 /// A running host.
@@ -79,16 +97,18 @@ pub struct Host {
     /// What it shares with others; nothing when it is alone.
     cluster: Option<Arc<Cluster>>,
     /// The tenants whose home this is. std's lock: held for a look-up only.
-    homes: RwLock<HashMap<TenantId, Arc<Home>>>,
+    homes: RwLock<HashMap<TenantId, Arc<Work>>>,
+    /// What works for tenants whose home may be elsewhere. std's lock: held for a look-up only.
+    stays: RwLock<HashMap<TenantId, Arc<Work>>>,
     projector: Arc<Projector>,
     /// Above those of all profiles.
     bus: Arc<Routes<dyn Bus>>,
     deliverer: Arc<Deliverer>,
     replayer: Replayer,
-    /// With the reason where one did not start. std's lock: held for a look-up only.
-    tenants: RwLock<HashMap<TenantId, Result<Arc<Tenant>, String>>>,
-    moves: migrate::Moves,
-    /// Held while a tenant is made, so that two requests do not make it twice.
+    /// std's lock: held for a look-up only.
+    tenants: RwLock<HashMap<TenantId, Known>>,
+    moves: Moves,
+    /// Held while a tenant is made and started, so that nobody else starts it too.
     creating: tokio::sync::Mutex<()>,
     /// Projectors and drains, joined by [`Host::close`]. tokio's lock, since joining waits.
     tasks: tokio::sync::Mutex<JoinSet<()>>,
@@ -150,12 +170,13 @@ impl Host {
             lives: RwLock::default(),
             cluster,
             homes: RwLock::default(),
+            stays: RwLock::default(),
             projector: Arc::new(projector),
             bus,
             deliverer: Arc::new(deliverer),
             replayer,
             tenants: RwLock::default(),
-            moves: migrate::Moves::new(&config.moving),
+            moves: Moves::new(&config.moving),
             creating: tokio::sync::Mutex::default(),
             tasks: tokio::sync::Mutex::default(),
             stop: watch::Sender::new(false),
@@ -201,21 +222,30 @@ impl Host {
     /// A tenant of this host.
     ///
     /// # Errors
-    /// [`Error::NoTenant`]; [`Error::Unavailable`] when it did not start.
+    /// [`Error::NoTenant`]; [`Error::Unavailable`] when it did not start; [`Error::Busy`] while it leaves this host.
     pub fn tenant(&self, id: &TenantId) -> Result<Arc<Tenant>, Error> {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         match tenants.get(id) {
-            Some(Ok(tenant)) => Ok(Arc::clone(tenant)),
-            Some(Err(why)) => Err(Error::Unavailable(format!("tenant {id} did not start: {why}"))),
+            Some(Known::Here(tenant)) => Ok(Arc::clone(tenant)),
+            Some(Known::Broken(why)) => Err(Error::Unavailable(format!("tenant {id} did not start: {why}"))),
+            Some(Known::Leaving) => Err(Error::Busy(id.clone())),
             None => Err(Error::NoTenant(id.clone())),
         }
     }
 
-    fn keep(&self, id: TenantId, tenant: Result<Arc<Tenant>, String>) {
+    fn keep(&self, id: TenantId, tenant: Known) {
         self.tenants
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id, tenant);
+    }
+
+    /// Forgets a tenant that does not run.
+    fn let_go(&self, id: &TenantId) {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(tenants.get(id), Some(Known::Here(_))) {
+            tenants.remove(id);
+        }
     }
 
     /// All tenants, by id.
@@ -246,29 +276,56 @@ impl Host {
         name: String,
         profile: Option<String>,
     ) -> Result<(), Error> {
-        let _creating = self.creating.lock().await;
-        if !matches!(self.tenant(&id), Err(Error::NoTenant(_))) {
-            return Err(Error::Exists {
-                what: "tenant".to_owned(),
-                id: id.to_string(),
-            });
-        }
-        if !self.config.serves(&id) {
-            return Err(Error::Malformed(format!("this host does not serve tenant {id}")));
-        }
         let profile = profile.unwrap_or_else(|| self.config.profile.clone());
+        let _under_way = self.moves.arrive(&id)?;
+        self.check_free(&id).await?;
+        let _creating = self.creating.lock().await;
         self.check_shared(&profile)?;
         // Before anything is written: a tenant whose data has no place is no use.
         let backends = self.backends_of(&profile).await?;
-        self.clear_leftovers(&id, &backends).await?;
         let record = TenantRecord {
             id,
             name,
             created_at_ms: now_ms(),
             profile: Some(profile),
+            life: Some(new_life()),
+            leaving_since_ms: None,
         };
-        self.generations.create_tenant(&record)?;
+        let made = self.alone(&record.id, Patience::Long, self.make(&record, &backends));
+        made.await?;
         self.start_tenant(record).await
+    }
+
+    /// Makes a tenant in the place of what is left of one.
+    async fn make(&self, record: &TenantRecord, backends: &Backends) -> Result<(), Error> {
+        let id = &record.id;
+        if backends.events.gate(id).await? != Gate::Open {
+            self.empty(id, backends).await?;
+            backends.events.set_gate(id, Gate::Open).await?;
+        }
+        Ok(blocking::run(|| self.generations.create_tenant(record))?)
+    }
+
+    /// Whether there is no tenant of this id; what a removal has left of one is removed first.
+    pub(super) async fn check_free(&self, id: &TenantId) -> Result<(), Error> {
+        if !self.config.serves(id) {
+            return Err(Error::Malformed(format!("this host does not serve tenant {id}")));
+        }
+        // One that another host has removed is none, whether this one has heard of it or not.
+        if let Ok(tenant) = self.tenant(id)
+            && !self.is_recorded(&tenant)?
+        {
+            self.part(&tenant).await;
+        }
+        self.until_left(id).await;
+        if !matches!(self.tenant(id), Err(Error::NoTenant(_))) {
+            return Err(exists(id));
+        }
+        self.finish_removal(id).await?;
+        match blocking::run(|| self.generations.record(id))? {
+            None => Ok(()),
+            Some(_) => Err(exists(id)),
+        }
     }
 
     /// Whether any host of a cluster can serve a tenant of this profile.
@@ -353,7 +410,11 @@ impl Host {
     /// Every tenant that has started.
     fn running(&self) -> Vec<Arc<Tenant>> {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
-        tenants.values().flatten().cloned().collect()
+        let running = tenants.values().filter_map(|known| match known {
+            Known::Here(tenant) => Some(Arc::clone(tenant)),
+            Known::Broken(_) | Known::Leaving => None,
+        });
+        running.collect()
     }
 
     /// Starts a task that [`Host::close`] waits for.
@@ -368,15 +429,17 @@ impl Host {
     pub async fn close(&self) {
         self.set_closing();
         self.stop.send_replace(true);
-        let homes = self.end_homes();
+        let works = self.end_work();
         let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
         while tasks.join_next().await.is_some() {}
-        for home in homes {
-            home.end().await;
+        for work in works {
+            work.end().await;
         }
-        // Also where no tenant has started.
+        // Also where no tenant has started, or none is any more.
         self.embedded.events.close().await;
-        self.events.close().await;
+        for backends in self.backends.lock().await.values() {
+            backends.events.close().await;
+        }
     }
 }
 
@@ -387,4 +450,9 @@ fn unavailable(error: StepError) -> Error {
     }
     tracing::error!(%error, "read model could not be built");
     Error::Unavailable(format!("read model: {error}"))
+}
+
+/// Told apart from all others.
+fn new_life() -> String {
+    Uuid::now_v7().simple().to_string()
 }

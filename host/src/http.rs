@@ -166,7 +166,11 @@ impl App {
     }
 
     fn principal(&self, headers: &HeaderMap) -> Result<Arc<Principal>, Error> {
-        self.door.principal(headers, now_seconds())
+        let principal = self.door.principal(headers, now_seconds())?;
+        if let Some(Ok(tenant)) = principal.tenant.as_ref().map(|id| self.host.tenant(id)) {
+            principal.check_made(tenant.record.created_at_ms / 1_000)?;
+        }
+        Ok(principal)
     }
 }
 

@@ -195,6 +195,9 @@ impl Projector {
 
     /// One batch for each projection that has its turn and is behind; whether there is more to do.
     async fn round(&self, tenant: &Tenant, failing: &mut HashMap<String, Backoff>, turn: Turn) -> bool {
+        if tenant.check_here().is_err() {
+            return false;
+        }
         let _projecting = tenant.projecting.lock().await;
         let generation = tenant.generation();
         let mut more = false;

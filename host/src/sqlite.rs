@@ -76,6 +76,19 @@ fn migrate(db: &mut Connection, path: &Path, migrations: Migrations) -> Result<(
     Ok(transaction.commit()?)
 }
 
+/// Removes a file that nobody has open, with what stands beside it: that first, or it would be taken for a new file's.
+pub(crate) fn remove(path: &Path) -> std::io::Result<()> {
+    for ending in ["-wal", "-shm", ""] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        match std::fs::remove_file(PathBuf::from(name)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Connections that only read, opened when they are first needed.
 pub(crate) struct Readers {
     path: PathBuf,

@@ -11,11 +11,12 @@ pub mod routes;
 pub mod pulse;
 pub mod canary;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use indexmap::IndexMap;
-use millwork_registry::generation::Installation;
+use millwork_registry::generation::{Installation, TenantRecord};
 use millwork_registry::id::TenantId;
 use millwork_registry::manifest::{Action, Method};
 use semver::Version;
@@ -37,10 +38,17 @@ use crate::engine::component::Caller;
 use crate::error::Error;
 use crate::project::Progress;
 
+/// Counts the tenants that have started in this process.
+static STARTED: AtomicU64 = AtomicU64::new(0);
+
 /// One tenant. Shared by all that works for it.
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
+    /// As it was when it started here. Where another is recorded, this one has gone.
+    pub record: TenantRecord,
+    /// Tells it from others of its id that have started in this process.
+    pub serial: u64,
     /// Its documents.
     pub documents: Arc<dyn Documents>,
     /// The cache of the whole host; keys are made per tenant.
@@ -71,6 +79,8 @@ pub struct Tenant {
     pub effects: Arc<Semaphore>,
     /// Whether it is moving: changes are refused, and nothing is delivered.
     moving: watch::Sender<bool>,
+    /// Whether it has gone from this host, or is about to.
+    left: watch::Sender<bool>,
     caller: Caller,
     generation: ArcSwap<Generation>,
 }
@@ -130,7 +140,8 @@ impl Broken {
 impl Tenant {
     /// A tenant at the generation it was left with.
     #[must_use]
-    pub fn new(id: TenantId, stores: Stores, generation: Generation, slow_calls_max: usize) -> Self {
+    pub fn new(record: TenantRecord, stores: Stores, generation: Generation, slow_calls_max: usize) -> Self {
+        let id = record.id.clone();
         let caller = Caller {
             tenant: Arc::from(id.as_str()),
             slow: Arc::new(Semaphore::new(slow_calls_max)),
@@ -138,6 +149,8 @@ impl Tenant {
         Self {
             epochs: Epochs::new(Arc::clone(&stores.cache), id.clone()),
             id,
+            record,
+            serial: STARTED.fetch_add(1, Ordering::Relaxed),
             documents: stores.documents,
             cache: stores.cache,
             rate_limits: stores.rate_limits,
@@ -152,6 +165,7 @@ impl Tenant {
             outlet: OnceLock::new(),
             effects: Arc::new(Semaphore::new(slow_calls_max)),
             moving: watch::Sender::new(false),
+            left: watch::Sender::new(false),
             caller,
             generation: ArcSwap::from_pointee(generation),
         }
@@ -185,6 +199,28 @@ impl Tenant {
     /// Says that it is not moving, or no more.
     pub fn open(&self) {
         self.moving.send_replace(false);
+    }
+
+    /// Says that it goes from this host: what works for it is to end.
+    pub fn leave(&self) {
+        self.left.send_replace(true);
+    }
+
+    /// Turns true when it goes from this host.
+    #[must_use]
+    pub fn left(&self) -> watch::Receiver<bool> {
+        self.left.subscribe()
+    }
+
+    /// Whether it is still here.
+    ///
+    /// # Errors
+    /// [`Error::NoTenant`].
+    pub fn check_here(&self) -> Result<(), Error> {
+        match *self.left.borrow() {
+            true => Err(Error::NoTenant(self.id.clone())),
+            false => Ok(()),
+        }
     }
 
     /// Whether it takes changes.

@@ -51,6 +51,10 @@ pub trait Store: fmt::Debug + Send + Sync {
 
     /// Removes a record; one that is not there is removed already.
     fn remove(&self, name: &str) -> Result<(), Error>;
+
+    /// Removes the record that was read. False when there is another now, which then stays, or none. Not for records with
+    /// lines appended.
+    fn remove_if(&self, name: &str, read: &[u8]) -> Result<bool, Error>;
 }
 
 /// Components by the digest of their bytes: large, and never changed. Whoever takes one out holds it against its digest.

@@ -1,5 +1,7 @@
 //! Three hosts over one set of servers, which all serve one tenant.
 
+mod removal;
+
 use std::collections::BTreeSet;
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

@@ -3,6 +3,7 @@
 mod blobs;
 mod damage;
 mod load;
+mod removal;
 
 use std::collections::BTreeMap;
 use std::thread;

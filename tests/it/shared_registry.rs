@@ -55,7 +55,7 @@ fn what_one_host_is_told_the_other_knows() {
 
     let _ = one.operator().post(TENANTS, &json!({ "id": "acme" })).done();
     let again = other.operator().post(TENANTS, &json!({ "id": "acme" }));
-    again.refused(409, "tenant-exists");
+    again.refused(409, "exists");
     let listed = other.operator().get(TENANTS).done();
     assert_eq!(names(&listed, "tenants", "id"), ["acme"]);
 }

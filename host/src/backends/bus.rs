@@ -88,6 +88,16 @@ impl Bus for Routes<dyn Bus> {
         self.bus_of(tenant)?.discard(tenant, number).await
     }
 
+    async fn forget(&self, tenant: &TenantId) -> Result<(), BusError> {
+        self.bus_of(tenant)?.forget(tenant).await
+    }
+
+    fn begin(&self, tenant: &TenantId, life: Option<&str>) {
+        if let Ok(bus) = self.bus_of(tenant) {
+            bus.begin(tenant, life);
+        }
+    }
+
     async fn ask(
         &self,
         tenant: &TenantId,

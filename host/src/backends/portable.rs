@@ -51,7 +51,13 @@ impl Portable for Routes<dyn EventStore> {
         self.events_of(tenant)?.restore_rejected(tenant, rejected).await
     }
 
-    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError> {
+    async fn forget(&self, tenant: &TenantId) -> Result<u64, StoreError> {
         self.events_of(tenant)?.forget(tenant).await
+    }
+
+    fn begin(&self, tenant: &TenantId) {
+        if let Ok(store) = self.events_of(tenant) {
+            store.begin(tenant);
+        }
     }
 }

@@ -29,6 +29,12 @@ impl<T: ?Sized> Routes<T> {
             .insert(tenant, to);
     }
 
+    /// A tenant's calls go nowhere any more.
+    pub fn unroute(&self, tenant: &TenantId) {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        routes.remove(tenant);
+    }
+
     /// Where a tenant's calls go; says why nowhere.
     pub(super) fn of(&self, tenant: &TenantId) -> Result<Arc<T>, String> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);

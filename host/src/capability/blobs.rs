@@ -176,11 +176,12 @@ pub trait Blobs: Send + Sync + 'static {
     /// [`BlobError::Malformed`] for a cursor that is none, [`BlobError::Failed`].
     async fn versions(&self, at: Address<'_>, part: Part<'_>) -> Result<Page, BlobError>;
 
-    /// Removes all that a bucket holds, versions of keys that were taken away included. Some of it may be gone after an error.
+    /// Removes all that a tenant has in these buckets, versions of keys that were taken away included, and gives how many
+    /// versions that were. Some of it may be gone after an error.
     ///
     /// # Errors
     /// [`BlobError::Failed`].
-    async fn empty(&self, tenant: &TenantId, bucket: &Bucket) -> Result<(), BlobError>;
+    async fn forget(&self, tenant: &TenantId, buckets: &[Bucket]) -> Result<u64, BlobError>;
 
     /// A request that gives a version, which is there, until `ends_at` (milliseconds since 1970).
     ///

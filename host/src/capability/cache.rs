@@ -63,3 +63,21 @@ pub trait Cache: Send + Sync + 'static {
     /// [`CacheError`].
     async fn keys(&self, prefix: &str, after: Option<u64>) -> Result<Keys, CacheError>;
 }
+
+/// Forgets all values whose keys begin so.
+///
+/// # Errors
+/// [`CacheError`]; some may be left then.
+pub async fn clear(cache: &dyn Cache, prefix: &str) -> Result<(), CacheError> {
+    let mut after = None;
+    loop {
+        let Keys { keys, next } = cache.keys(prefix, after).await?;
+        for key in keys {
+            cache.remove(&key).await?;
+        }
+        if next.is_none() {
+            return Ok(());
+        }
+        after = next;
+    }
+}

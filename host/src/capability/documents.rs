@@ -241,4 +241,10 @@ pub trait DocumentStore: Send + Sync + 'static {
     /// # Errors
     /// [`DocumentError::Failed`].
     async fn open(&self, tenant: &TenantId) -> Result<Arc<dyn Documents>, DocumentError>;
+
+    /// Removes all that a tenant has. Who still has it open finds no collection.
+    ///
+    /// # Errors
+    /// [`DocumentError::Failed`]; some of it may be left then.
+    async fn forget(&self, tenant: &TenantId) -> Result<(), DocumentError>;
 }

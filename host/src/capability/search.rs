@@ -135,6 +135,15 @@ pub trait Search: Send + Sync + 'static {
     /// [`SearchError::Failed`].
     async fn find(&self, tenant: &TenantId, of: &Index, find: &Find) -> Result<Matches, SearchError>;
 
+    /// Removes these indexes of a tenant, as far as they are there.
+    ///
+    /// # Errors
+    /// [`SearchError::Failed`]; some may be left then.
+    async fn forget(&self, tenant: &TenantId, indexes: &[Index]) -> Result<(), SearchError>;
+
+    /// A tenant of this id begins on this host: what is remembered here of one before is no longer so.
+    fn begin(&self, tenant: &TenantId);
+
     /// Values of a suggested field whose [`words::folded`] form begins with `folded`, each once, by that form.
     ///
     /// # Errors

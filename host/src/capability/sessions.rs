@@ -11,10 +11,11 @@
 pub mod memory;
 pub mod redis;
 
+use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use millwork_registry::id::TenantId;
+use millwork_registry::generation::TenantRecord;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -23,6 +24,27 @@ use sha2::{Digest as _, Sha256};
 #[derive(Debug, thiserror::Error)]
 #[error("sessions: {0}")]
 pub struct SessionError(pub String);
+
+/// Where one signs in: a tenant, in this of its lives. The sessions of one that had its id before are nothing here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Realm(String);
+
+impl Realm {
+    /// That of the tenant with this record.
+    #[must_use]
+    pub fn of(record: &TenantRecord) -> Self {
+        Self(match &record.life {
+            Some(life) => format!("{}.{life}", record.id),
+            None => record.id.to_string(),
+        })
+    }
+}
+
+impl fmt::Display for Realm {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        text.write_str(&self.0)
+    }
+}
 
 /// What a session is kept under and called by; see the module. 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -91,12 +113,7 @@ pub trait Sessions: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`SessionError`]; it may be kept all the same, under a handle that nobody was given the id of.
-    async fn begin(
-        &self,
-        tenant: &TenantId,
-        session: &Session,
-        per_user_max: usize,
-    ) -> Result<(), SessionError>;
+    async fn begin(&self, realm: &Realm, session: &Session, per_user_max: usize) -> Result<(), SessionError>;
 
     /// The session, which is used by this and may then be unused for so long; nothing when it has ended or never was.
     ///
@@ -104,7 +121,7 @@ pub trait Sessions: Send + Sync + 'static {
     /// [`SessionError`].
     async fn touch(
         &self,
-        tenant: &TenantId,
+        realm: &Realm,
         handle: &Handle,
         now: u64,
         idle: Duration,
@@ -114,19 +131,19 @@ pub trait Sessions: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`SessionError`].
-    async fn list(&self, tenant: &TenantId, user: &str, now: u64) -> Result<Vec<Session>, SessionError>;
+    async fn list(&self, realm: &Realm, user: &str, now: u64) -> Result<Vec<Session>, SessionError>;
 
     /// Ends a session of this user; false when they have none of this handle.
     ///
     /// # Errors
     /// [`SessionError`]; it may have ended all the same.
-    async fn end(&self, tenant: &TenantId, user: &str, handle: &Handle) -> Result<bool, SessionError>;
+    async fn end(&self, realm: &Realm, user: &str, handle: &Handle) -> Result<bool, SessionError>;
 
     /// Ends all sessions of a user, and says how many those were.
     ///
     /// # Errors
     /// [`SessionError`]; they may have ended all the same.
-    async fn end_all(&self, tenant: &TenantId, user: &str, now: u64) -> Result<usize, SessionError>;
+    async fn end_all(&self, realm: &Realm, user: &str, now: u64) -> Result<usize, SessionError>;
 }
 
 fn milliseconds(time: Duration) -> u64 {

@@ -1,4 +1,4 @@
-//! `millwork tenant export|import|freeze|thaw`
+//! `millwork tenant export|import|freeze|thaw|remove`
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -60,6 +60,40 @@ pub(super) struct Import {
     trust_keys: bool,
     #[command(flatten)]
     remote: Remote,
+}
+
+/// Which tenant goes for good.
+#[derive(Args)]
+pub(super) struct Remove {
+    /// The tenant; it must be closed. Its export is not made by this.
+    id: String,
+    /// The tenant's id once more, since nothing of it is left afterwards.
+    #[arg(long, value_name = "ID")]
+    confirm: String,
+    #[command(flatten)]
+    remote: Remote,
+}
+
+impl Remove {
+    pub(super) fn run(&self) -> Result<()> {
+        let id = segment(&self.id)?;
+        ensure!(
+            self.confirm == self.id,
+            "--confirm says {}, not {}: nothing is removed",
+            self.confirm,
+            self.id
+        );
+        let path = format!("/admin/v1/tenants/{id}");
+        let removed = self.remote.client()?.send(Method::DELETE, &path, &json!({}))?;
+        self.remote.output().answer(&removed, |removed| {
+            format!(
+                "tenant {id} is removed from profile {}: {} events, {} versions of blobs",
+                text(removed, "profile"),
+                text(removed, "events"),
+                text(removed, "blobs"),
+            )
+        })
+    }
 }
 
 impl One {

@@ -6,12 +6,12 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::Remote;
-use super::migrate::{Export, Import, One};
+use super::migrate::{Export, Import, One, Remove};
 use super::output::{items, table, text};
 
 const PATH: &str = "/admin/v1/tenants";
 
-/// Make, list and move tenants.
+/// Make, list, move and remove tenants.
 #[derive(Subcommand)]
 pub(super) enum Tenant {
     /// Make a tenant without modules.
@@ -40,6 +40,8 @@ pub(super) enum Tenant {
     Freeze(One),
     /// Open a tenant that was closed.
     Thaw(One),
+    /// Remove a closed tenant with all it has, for good; its id is free afterwards.
+    Remove(Remove),
 }
 
 impl Tenant {
@@ -64,6 +66,7 @@ impl Tenant {
             Self::Import(import) => import.run(),
             Self::Freeze(one) => one.freeze(),
             Self::Thaw(one) => one.thaw(),
+            Self::Remove(remove) => remove.run(),
             Self::List { remote } => {
                 let tenants = remote.client()?.get(PATH)?;
                 remote.output().answer(&tenants, |answer| {

@@ -1,6 +1,6 @@
 //! Where a process ends itself, for tests of power loss.
 
-/// A moment of a swap: `before:flipping`, `after:flipping`.
+/// A moment of a swap or of a removal: `before:flipping`, `after:flipping`, `before:remove-blobs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CrashPoint {
     /// Before or after the step is on the disk.
@@ -32,5 +32,13 @@ impl CrashPoint {
             moment,
             step: step.to_owned(),
         })
+    }
+}
+
+/// Ends the process as a power loss would, where a test wants it.
+pub fn reach(wanted: Option<&CrashPoint>, moment: Moment, step: &str) {
+    if wanted.is_some_and(|wanted| wanted.step == step && wanted.moment == moment) {
+        tracing::error!(step, ?moment, "ends itself as told");
+        std::process::abort();
     }
 }

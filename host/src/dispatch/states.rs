@@ -312,9 +312,9 @@ async fn fold(
 }
 
 fn key(tenant: &Tenant, of: &Subject) -> String {
-    format!("{}/{}/{}/{}", tenant.id, of.module, of.aggregate, of.id)
+    format!("{}/{}/{}/{}", tenant.serial, of.module, of.aggregate, of.id)
 }
 
 fn sequence_key(tenant: &Tenant, module: &str, sequence: &str) -> String {
-    format!("{}/{module}/{sequence}", tenant.id)
+    format!("{}/{module}/{sequence}", tenant.serial)
 }

@@ -290,8 +290,12 @@ impl Portable for MongoEvents {
         self.shared.restore_rejected(tenant, rejected).await
     }
 
-    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError> {
+    async fn forget(&self, tenant: &TenantId) -> Result<u64, StoreError> {
         self.shared.forget(tenant).await
+    }
+
+    fn begin(&self, tenant: &TenantId) {
+        self.shared.positions.forget(tenant);
     }
 }
 

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use millwork_registry::id::TenantId;
 use serde::{Deserialize, Serialize};
 
-use super::{Journalled, Origin, Position, StoreError, Subject};
+use super::{AppendError, Journalled, Origin, Position, StoreError, Subject};
 
 /// Whether a store takes appends of a tenant.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +23,23 @@ pub enum Gate {
     Closed,
     /// It takes those of whoever brings the tenant here; the tenant is not whole until the gate is open.
     Arriving,
+    /// It refuses them: the tenant is not here any more, or what is left of it is being removed. It stays so until another
+    /// of its id is made or arrives, so that a host which has not heard of it yet records nothing that nobody would find.
+    Gone,
+}
+
+impl Gate {
+    /// Whether appends are taken.
+    ///
+    /// # Errors
+    /// [`AppendError::Closed`] and [`AppendError::Gone`].
+    pub fn check(self, tenant: &TenantId) -> Result<(), AppendError> {
+        match self {
+            Self::Open | Self::Arriving => Ok(()),
+            Self::Closed => Err(AppendError::Closed(tenant.clone())),
+            Self::Gone => Err(AppendError::Gone(tenant.clone())),
+        }
+    }
 }
 
 /// What a tenant holds besides events, as it is at one moment.
@@ -151,9 +168,18 @@ pub trait Portable: Send + Sync + 'static {
     /// [`StoreError`] when the store fails; some of it may be there then.
     async fn restore_rejected(&self, tenant: &TenantId, rejected: Vec<Rejected>) -> Result<(), StoreError>;
 
-    /// Removes all that a tenant has here, and opens its gate; for a tenant that no host serves.
+    /// Removes all that a tenant has here, behind [`Gate::Gone`], and gives how many events that were; for a tenant that no
+    /// host serves. It ends when somebody sets another gate.
     ///
     /// # Errors
-    /// [`StoreError`] when the store fails; some of it may be left then, and the gate is as it was.
-    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError>;
+    /// [`StoreError`] when the store fails, or another gate was set; some of it may be left then.
+    async fn forget(&self, tenant: &TenantId) -> Result<u64, StoreError>;
+
+    /// A tenant of this id begins on this host: what is remembered here of one before is no longer so.
+    fn begin(&self, tenant: &TenantId);
+}
+
+/// What a tenant had is not removed any further: somebody has come to have its id.
+pub(super) fn disturbed(tenant: &TenantId) -> StoreError {
+    StoreError::Failed(format!("tenant {tenant} is here again while it is removed"))
 }

@@ -8,13 +8,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use millwork_registry::id::TenantId;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::Host;
 use crate::backends;
 use crate::blocking;
-use crate::capability::locks::Locks;
 use crate::capability::locks::redis::RedisLocks;
+use crate::capability::locks::{Lease, LockError, Locks};
 use crate::capability::messaging::announce::{Announced, Announcements, NatsAnnouncements, News};
 use crate::config::Config;
 use crate::config::cluster;
@@ -27,14 +27,28 @@ const RETRY_MAX: Duration = Duration::from_secs(10);
 /// Between two looks for a home that is to be found.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
+/// How often the time of a lease is waited for a lease of another's.
+const LEASES_WAITED: u32 = 4;
+/// Renewals within the time of a lease.
+const RENEWALS: u32 = 3;
+
 /// What this host has of its cluster.
 pub(super) struct Cluster {
-    pub(super) locks: Arc<dyn Locks>,
+    locks: Arc<dyn Locks>,
     pub(super) announcements: Arc<dyn Announcements>,
     pub(super) lease: Duration,
     address: String,
     /// The address of each tenant's home, as it was announced last. std's lock: held for a look-up only.
     homes: RwLock<HashMap<TenantId, String>>,
+}
+
+/// Whether a lease that another has is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// It is not.
+    None,
+    /// It is, for longer than one lasts whose holder has died.
+    Long,
 }
 
 /// Where a tenant's home is.
@@ -81,22 +95,86 @@ impl Cluster {
     }
 
     /// Tells the others what the tenant, whose home this is, runs. One that is not told is found out by a look.
-    pub(super) async fn announce(&self, tenant: &TenantId, generation: u64) {
-        let announced = Announced {
-            tenant: tenant.clone(),
-            news: News {
-                generation,
-                home: self.address.clone(),
-            },
+    async fn announce(&self, tenant: &Tenant) {
+        let news = News {
+            generation: tenant.generation().number,
+            life: tenant.record.life.clone(),
+            home: self.address.clone(),
         };
+        self.tell(&tenant.id, Some(news)).await;
+    }
+
+    /// Tells the others that a tenant is none any more, likewise.
+    pub(super) async fn announce_removal(&self, tenant: &TenantId) {
+        self.tell(tenant, None).await;
+    }
+
+    async fn tell(&self, tenant: &TenantId, news: Option<News>) {
+        let tenant = tenant.clone();
+        let announced = Announced { tenant, news };
         if let Err(error) = self.announcements.announce(&announced).await {
-            tracing::warn!(%tenant, %error, "the other hosts could not be told of a generation");
+            tracing::warn!(tenant = %announced.tenant, %error, "the other hosts could not be told of a tenant");
         }
     }
 
     fn note(&self, announced: &Announced) {
         let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
-        homes.insert(announced.tenant.clone(), announced.news.home.clone());
+        match &announced.news {
+            Some(news) => drop(homes.insert(announced.tenant.clone(), news.home.clone())),
+            None => drop(homes.remove(&announced.tenant)),
+        }
+    }
+
+    /// Asks for a tenant's lease.
+    pub(super) async fn ask(&self, tenant: &TenantId) -> Result<Option<Lease>, LockError> {
+        let key = format!("lock:tenant:{tenant}");
+        self.locks.acquire(&key, self.lease).await
+    }
+
+    /// A tenant's lease, as soon as nobody else has it.
+    async fn wait(&self, tenant: &TenantId, patience: Patience) -> Result<Lease, Error> {
+        let until = match patience {
+            Patience::None => Instant::now(),
+            Patience::Long => Instant::now() + self.lease * LEASES_WAITED,
+        };
+        loop {
+            match self.ask(tenant).await {
+                Ok(Some(lease)) => return Ok(lease),
+                Ok(None) if Instant::now() < until => tokio::time::sleep(LOOK_EVERY).await,
+                Ok(None) => return Err(Error::Busy(tenant.clone())),
+                Err(error) => return Err(Error::Unavailable(error.to_string())),
+            }
+        }
+    }
+
+    /// Renews a lease for as long as it cannot be another's.
+    pub(super) async fn renew(&self, tenant: &TenantId, lease: &Lease) {
+        let pause = self.lease / RENEWALS;
+        let mut held_from = Instant::now();
+        loop {
+            tokio::time::sleep(pause).await;
+            let asked = Instant::now();
+            match timeout(pause / 2, self.locks.renew(lease, self.lease)).await {
+                Ok(Ok(true)) => held_from = asked,
+                Ok(Ok(false)) => {
+                    tracing::warn!(%tenant, "the lease was lost");
+                    return;
+                }
+                Ok(Err(error)) => tracing::warn!(%tenant, %error, "a lease was not renewed"),
+                Err(_) => tracing::warn!(%tenant, "a lease was not renewed in time"),
+            }
+            // A renewal more would come too late.
+            if held_from.elapsed() + pause + pause / 2 > self.lease {
+                return;
+            }
+        }
+    }
+
+    /// Gives a lease back.
+    pub(super) async fn give_back(&self, tenant: &TenantId, lease: &Lease) {
+        if let Err(error) = self.locks.release(lease).await {
+            tracing::warn!(%tenant, %error, "a lease ends by itself");
+        }
     }
 
     /// Where others say that a tenant's home is. What says that it is here is of an earlier life of this host.
@@ -160,8 +238,37 @@ impl Host {
     /// Tells the other hosts, if there are any, what a tenant runs.
     pub(super) async fn announce(&self, tenant: &Tenant) {
         if let Some(cluster) = &self.cluster {
-            cluster.announce(&tenant.id, tenant.generation().number).await;
+            cluster.announce(tenant).await;
         }
+    }
+
+    /// Does what no other host may do to a tenant of this id meanwhile: under its lease, where there are others.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when another host has the lease, or it was lost in the middle of the work; those of `work`.
+    pub(super) async fn alone<T>(
+        &self,
+        tenant: &TenantId,
+        patience: Patience,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Some(cluster) = &self.cluster else {
+            return work.await;
+        };
+        let lease = cluster.wait(tenant, patience).await?;
+        let renewed = {
+            let (cluster, tenant, lease) = (Arc::clone(cluster), tenant.clone(), lease.clone());
+            // A task of its own, since the work blocks now and then.
+            tokio::spawn(async move { cluster.renew(&tenant, &lease).await })
+        };
+        let ended = renewed.abort_handle();
+        let done = tokio::select! {
+            done = work => done,
+            _ = renewed => Err(Error::Busy(tenant.clone())),
+        };
+        ended.abort();
+        cluster.give_back(tenant, &lease).await;
+        done
     }
 
     /// Starts a tenant that another host has only just made, before this one has heard of it.
@@ -184,7 +291,7 @@ impl Host {
                 match cluster.announcements.listen().await {
                     Ok(mut heard) => {
                         loop {
-                            match tokio::time::timeout(cluster.lease, heard.recv()).await {
+                            match timeout(cluster.lease, heard.recv()).await {
                                 Ok(Some(announced)) => self.hear(&cluster, announced).await,
                                 // Nobody tells any more: listen anew.
                                 Ok(None) => return,
@@ -210,18 +317,24 @@ impl Host {
     async fn hear(self: &Arc<Self>, cluster: &Cluster, announced: Announced) {
         cluster.note(&announced);
         let Announced { tenant, news } = announced;
-        match self.tenant(&tenant) {
-            Ok(tenant) if tenant.generation().number < news.generation => self.catch_up(&tenant).await,
-            Err(Error::NoTenant(_)) => self.look_for_tenants().await,
+        match (self.tenant(&tenant), news) {
+            (Ok(tenant), Some(news)) if is_run_so(&tenant, &news) => {}
+            (Ok(tenant), _) => self.catch_up(&tenant).await,
+            (Err(Error::NoTenant(_)), Some(_)) => self.look_for_tenants().await,
             _ => {}
         }
     }
 
     /// Starts the tenants that other hosts have made.
     async fn look_for_tenants(self: &Arc<Self>) {
-        match blocking::run(|| self.tenants()) {
+        match blocking::run(|| self.generations.records()) {
             Ok(records) => self.start_all(records).await,
             Err(error) => tracing::warn!(%error, "cannot look for new tenants"),
         }
     }
+}
+
+/// Whether a tenant that runs here is the one that is told of, and runs at least what that runs.
+fn is_run_so(tenant: &Tenant, news: &News) -> bool {
+    tenant.record.life == news.life && tenant.generation().number >= news.generation
 }

@@ -12,11 +12,10 @@ use indexmap::IndexMap;
 use millwork_registry::Error as Refusal;
 use millwork_registry::generation::Installation;
 use millwork_registry::id::TenantId;
-use tokio::sync::{Mutex, watch};
-use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout};
+use tokio::sync::watch;
 
 use super::cluster::Cluster;
+use super::stay::Work;
 use super::swap::retire_replaced;
 use super::{Host, lifecycle};
 use crate::blocking;
@@ -29,14 +28,8 @@ use crate::event_store::EventStore;
 use crate::event_store::portable::{Gate, Portable as _};
 use crate::tenant::{Broken, Generation, Module, Tenant};
 
-/// Renewals within the time of a lease.
-const RENEWALS: u32 = 3;
-
-/// The work for one tenant that goes on here.
-pub(super) struct Home {
-    stop: watch::Sender<bool>,
-    tasks: Mutex<JoinSet<()>>,
-}
+/// How often a lease is asked for within its time, at most.
+const ASKED: u32 = 12;
 
 /// What is needed to make this host the home of a tenant.
 #[derive(Clone)]
@@ -48,31 +41,6 @@ pub(super) struct Household {
     pub(super) relayed: Option<(Arc<dyn EventStore>, Arc<dyn Bus>)>,
 }
 
-impl Home {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            stop: watch::Sender::new(false),
-            tasks: Mutex::default(),
-        })
-    }
-
-    /// Turns true when the work is to end.
-    pub(super) fn stop(&self) -> watch::Receiver<bool> {
-        self.stop.subscribe()
-    }
-
-    async fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.lock().await.spawn(task);
-    }
-
-    /// Ends the work, and waits until it has ended.
-    pub(super) async fn end(&self) {
-        self.stop.send_replace(true);
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().await);
-        while tasks.join_next().await.is_some() {}
-    }
-}
-
 impl Host {
     /// Whether this host is the home of a tenant.
     pub(super) fn is_home(&self, tenant: &TenantId) -> bool {
@@ -80,20 +48,23 @@ impl Host {
         homes.contains_key(tenant)
     }
 
-    /// Brings a tenant, whose home is elsewhere, to what it is there.
+    /// Brings a tenant to what it is elsewhere: gone, perhaps, or, where its home is not here, what it is there.
     pub(super) async fn catch_up(self: &Arc<Self>, tenant: &Arc<Tenant>) {
-        if self.is_home(&tenant.id) {
-            return;
-        }
-        if let Err(error) = self.follow(tenant).await {
+        let followed = match self.is_home(&tenant.id) {
+            true => self.check_recorded(tenant).await,
+            false => self.follow(tenant).await,
+        };
+        if let Err(error) = followed {
             tracing::warn!(tenant = %tenant.id, %error, "cannot follow what a tenant runs");
         }
     }
 
-    /// Takes over what another host may have done: whether the tenant is closed, and the generation that it runs.
+    /// Takes over what another host may have done: whether the tenant is there, whether it is closed, and the generation
+    /// that it runs.
     async fn follow(self: &Arc<Self>, tenant: &Arc<Tenant>) -> Result<(), Error> {
+        self.check_recorded(tenant).await?;
         match self.events.gate(&tenant.id).await? {
-            Gate::Closed => tenant.close(),
+            Gate::Closed | Gate::Gone => tenant.close(),
             Gate::Open | Gate::Arriving => tenant.open(),
         }
         self.follow_generation(tenant).await
@@ -151,22 +122,20 @@ impl Household {
     /// # Errors
     /// When what a swap has left behind cannot be taken up.
     pub(super) async fn settle(&self) -> Result<(), Error> {
-        self.move_in(&Home::new()).await
+        self.move_in(&Work::new()).await
     }
 
-    /// Makes this host the tenant's home whenever it gets the lease, until the host stops.
-    pub(super) async fn keep(self, cluster: Arc<Cluster>) {
-        let key = format!("lock:tenant:{}", self.tenant.id);
-        let mut stop = self.host.stop.subscribe();
+    /// Makes this host the tenant's home whenever it gets the lease, until the tenant's stay here ends.
+    pub(super) async fn keep(self, cluster: Arc<Cluster>, mut stop: watch::Receiver<bool>) {
         while !*stop.borrow() {
-            match cluster.locks.acquire(&key, cluster.lease).await {
+            match cluster.ask(&self.tenant.id).await {
                 Ok(Some(lease)) => self.live_here(&cluster, lease, &mut stop).await,
                 Ok(None) => self.host.catch_up(&self.tenant).await,
                 Err(error) => tracing::warn!(tenant = %self.tenant.id, %error, "cannot ask for a lease"),
             }
             // Who has many tenants already lets others go first.
             let many = u32::try_from(self.host.homes_count()).unwrap_or(u32::MAX);
-            let pause = cluster.lease / RENEWALS / 4 * many.clamp(1, 4);
+            let pause = cluster.lease / ASKED * many.clamp(1, 4);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 _ = stop.wait_for(|stop| *stop) => {}
@@ -174,55 +143,35 @@ impl Household {
         }
     }
 
-    /// Works until the lease is lost or the host stops.
+    /// Works until the lease is lost or the tenant's stay here ends.
     async fn live_here(&self, cluster: &Arc<Cluster>, lease: Lease, stop: &mut watch::Receiver<bool>) {
-        let home = Home::new();
+        let home = Work::new();
         tracing::info!(tenant = %self.tenant.id, "this host is the tenant's home now");
         let moving = tokio::spawn(self.clone().move_in_whatever_comes(Arc::clone(&home)));
-        let held = self.hold(cluster, &lease, stop).await;
+        let held = tokio::select! {
+            () = cluster.renew(&self.tenant.id, &lease) => false,
+            _ = stop.wait_for(|stop| *stop) => true,
+        };
         self.host.leave(&self.tenant);
-        home.stop.send_replace(true);
+        home.tell();
         // What it does last, it does to its end: it may be about to start something.
         let _ = moving.await;
         home.end().await;
         tracing::info!(tenant = %self.tenant.id, "this host is not the tenant's home any more");
-        if held && let Err(error) = cluster.locks.release(&lease).await {
-            tracing::warn!(tenant = %self.tenant.id, %error, "a lease ends by itself");
-        }
-    }
-
-    /// Renews the lease until the host stops, which is true, or the lease may be another's soon.
-    async fn hold(&self, cluster: &Cluster, lease: &Lease, stop: &mut watch::Receiver<bool>) -> bool {
-        let pause = cluster.lease / RENEWALS;
-        let mut held_from = Instant::now();
-        loop {
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = stop.wait_for(|stop| *stop) => return true,
-            }
-            let asked = Instant::now();
-            match timeout(pause / 2, cluster.locks.renew(lease, cluster.lease)).await {
-                Ok(Ok(true)) => held_from = asked,
-                Ok(Ok(false)) => {
-                    tracing::warn!(tenant = %self.tenant.id, "the lease was lost");
-                    return false;
-                }
-                Ok(Err(error)) => tracing::warn!(tenant = %self.tenant.id, %error, "a lease was not renewed"),
-                Err(_) => tracing::warn!(tenant = %self.tenant.id, "a lease was not renewed in time"),
-            }
-            // A renewal more would come too late.
-            if held_from.elapsed() + pause + pause / 2 > cluster.lease {
-                return false;
-            }
+        if held {
+            cluster.give_back(&self.tenant.id, &lease).await;
         }
     }
 
     /// Moves in, again and again while that fails and nobody stops it.
-    async fn move_in_whatever_comes(self, home: Arc<Home>) {
+    async fn move_in_whatever_comes(self, home: Arc<Work>) {
         let mut stop = home.stop();
         let limits = &self.host.config.project;
         let mut pause = limits.backoff_min;
         while let Err(error) = self.move_in(&home).await {
+            if matches!(error, Error::NoTenant(_)) {
+                return;
+            }
             tracing::error!(tenant = %self.tenant.id, %error, "the work for a tenant does not start");
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
@@ -233,7 +182,7 @@ impl Household {
     }
 
     /// Starts all that runs once for the tenant, where the one before left off.
-    async fn move_in(&self, home: &Arc<Home>) -> Result<(), Error> {
+    async fn move_in(&self, home: &Arc<Work>) -> Result<(), Error> {
         let Self { host, tenant, .. } = self;
         if host.cluster.is_some() {
             host.follow(tenant).await?;
@@ -262,22 +211,12 @@ impl Household {
 }
 
 impl Host {
-    fn note_home(&self, tenant: &Tenant, home: &Arc<Home>) {
+    fn note_home(&self, tenant: &Tenant, home: &Arc<Work>) {
         let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
         homes.insert(tenant.id.clone(), Arc::clone(home));
     }
 
-    /// Tells all work for tenants to end; gives what is to be waited for.
-    pub(super) fn end_homes(&self) -> Vec<Arc<Home>> {
-        let homes = self.homes.read().unwrap_or_else(PoisonError::into_inner);
-        let homes: Vec<_> = homes.values().cloned().collect();
-        for home in &homes {
-            home.stop.send_replace(true);
-        }
-        homes
-    }
-
-    fn leave(&self, tenant: &Tenant) {
+    pub(super) fn leave(&self, tenant: &Tenant) {
         let mut homes = self.homes.write().unwrap_or_else(PoisonError::into_inner);
         homes.remove(&tenant.id);
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use indexmap::IndexMap;
@@ -18,15 +18,16 @@ use millwork_registry::id::{Digest, TenantId};
 use millwork_registry::manifest;
 use millwork_registry::release::Release;
 use serde::Serialize;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::Host;
+use super::cluster::Patience;
+use super::moves::exists;
+use super::{Host, new_life};
 use crate::backends::Backends;
 use crate::blocking;
 use crate::capability::blobs::Bucket;
 use crate::capability::platform::now_ms;
-use crate::config::moving::MovingLimits;
 use crate::config::profile::EMBEDDED;
 use crate::deliver::Deliverer;
 use crate::error::Error;
@@ -37,20 +38,13 @@ use crate::migrate::messages::Readers;
 use crate::migrate::pack::Packer;
 use crate::migrate::unpack::Archive;
 use crate::migrate::{ArchiveError, blobs, messages, records, scratch};
-use crate::project;
 use crate::tenant::Tenant;
+use crate::{project, query};
 
 /// Pieces of an archive that wait for whoever reads it.
 const PIECES: usize = 4;
 /// How often an import looks whether a read model has failed.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(200);
-
-/// Exports and imports under way.
-pub(super) struct Moves {
-    slots: Semaphore,
-    /// Tenants that arrive. std's lock: held for a look-up only.
-    arriving: Mutex<BTreeSet<TenantId>>,
-}
 
 /// What happens to keys of publishers that are not trusted here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,40 +106,6 @@ struct Coming {
     buckets: Vec<Bucket>,
 }
 
-/// A place in [`Moves::arriving`].
-struct Arriving<'a>(&'a Moves, TenantId);
-
-impl Drop for Arriving<'_> {
-    fn drop(&mut self) {
-        let mut arriving = self.0.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        arriving.remove(&self.1);
-    }
-}
-
-impl Moves {
-    pub(super) fn new(limits: &MovingLimits) -> Self {
-        Self {
-            slots: Semaphore::new(limits.at_once.max(1)),
-            arriving: Mutex::default(),
-        }
-    }
-
-    fn arrive(&self, id: &TenantId) -> Result<Arriving<'_>, Error> {
-        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
-        if arriving.insert(id.clone()) {
-            return Ok(Arriving(self, id.clone()));
-        }
-        Err(exists(id))
-    }
-}
-
-fn exists(id: &TenantId) -> Error {
-    Error::Exists {
-        what: "tenant".to_owned(),
-        id: id.to_string(),
-    }
-}
-
 impl Host {
     /// Whether a tenant of this host is closed because it moves.
     #[must_use]
@@ -171,9 +131,10 @@ impl Host {
     /// Opens a tenant again that was closed and stays here after all.
     ///
     /// # Errors
-    /// [`Error::NoTenant`]; [`Error::Unavailable`].
+    /// [`Error::NoTenant`]; [`Error::SwapUnderWay`]; [`Error::Unavailable`].
     pub async fn thaw(&self, id: &TenantId) -> Result<(), Error> {
         let tenant = self.tenant(id)?;
+        let _turn = self.turn(&tenant).await?;
         self.events.set_gate(id, Gate::Open).await?;
         tenant.open();
         tracing::warn!(tenant = %id, "tenant is open again");
@@ -202,8 +163,13 @@ impl Host {
         Ok(pieces)
     }
 
-    async fn pack(&self, tenant: &Tenant, record: TenantRecord, mut packer: Packer) -> Result<(), Error> {
-        let _slot = self.moves.slots.acquire().await.map_err(|_| stopped())?;
+    async fn pack(
+        self: &Arc<Self>,
+        tenant: &Arc<Tenant>,
+        record: TenantRecord,
+        mut packer: Packer,
+    ) -> Result<(), Error> {
+        let _slot = self.moves.slot().await.ok_or_else(stopped)?;
         let frozen = self.events.gate(&tenant.id).await? == Gate::Closed;
         let generation = blocking::run(|| self.generations.load(&tenant.id))?;
         let installations: Vec<&Installation> = generation.installations.values().collect();
@@ -255,6 +221,8 @@ impl Host {
             publishers: publishers.into_iter().collect(),
             parts: Vec::new(),
         };
+        // Of one that is being removed, some may have been missing.
+        self.check_recorded(tenant).await?;
         let (manifest, digest) = packer.finish(manifest).await?;
         tracing::info!(tenant = %tenant.id, position = manifest.position, %digest, frozen, "tenant exported");
         Ok(())
@@ -286,7 +254,7 @@ impl Host {
     }
 
     async fn arrive(self: &Arc<Self>, file: File, to: Destination) -> Result<Imported, Error> {
-        let _slot = self.moves.slots.acquire().await.map_err(|_| stopped())?;
+        let _slot = self.moves.slot().await.ok_or_else(stopped)?;
         let archive = blocking::run(|| Archive::open(file))?;
         let from = &archive.manifest().tenant;
         let record = TenantRecord {
@@ -294,21 +262,19 @@ impl Host {
             name: from.name.clone(),
             created_at_ms: from.created_at_ms,
             profile: Some(to.profile.unwrap_or_else(|| self.config.profile.clone())),
+            life: Some(new_life()),
+            leaving_since_ms: None,
         };
         let id = record.id.clone();
-        let _arriving = self.moves.arrive(&id)?;
-        self.check_free(&id)?;
+        let _under_way = self.moves.arrive(&id)?;
+        self.check_free(&id).await?;
         let profile = record.profile.clone().unwrap_or_default();
         let backends = self.backends_of(&profile).await?;
         let coming = self.take_releases(&archive, &id, to.strangers).await?;
-        if let Err(error) = self.settle_in(&archive, record.clone(), coming, &backends).await {
-            if let Err(left) = self.sweep(&id, &backends).await {
-                tracing::error!(tenant = %id, %left, "what is left of an import is cleared away by the next one");
-            }
-            return Err(error);
-        }
+        let settled = self.settle_or_leave(&archive, &record, coming, &backends);
+        self.alone(&id, Patience::Long, settled).await?;
         tracing::info!(tenant = %id, digest = %archive.digest(), "tenant imported");
-        self.start_or_retry(record).await;
+        self.start_all(vec![record]).await;
         // It is a tenant of this host, so whatever keeps it from starting is no failure of the import.
         let (read_models, waiting) = match self.tenant(&id) {
             Ok(tenant) => (self.read_models(&tenant, archive.manifest().position).await, None),
@@ -324,48 +290,32 @@ impl Host {
         })
     }
 
-    fn check_free(&self, id: &TenantId) -> Result<(), Error> {
-        if !self.config.serves(id) {
-            return Err(Error::Malformed(format!("this host does not serve tenant {id}")));
-        }
-        if !matches!(self.tenant(id), Err(Error::NoTenant(_))) {
+    /// Puts everything down, or nothing.
+    async fn settle_or_leave(
+        &self,
+        archive: &Archive,
+        record: &TenantRecord,
+        coming: Coming,
+        backends: &Backends,
+    ) -> Result<(), Error> {
+        let id = &record.id;
+        // Another host of a cluster may have been faster.
+        if blocking::run(|| self.generations.record(id))?.is_some() {
             return Err(exists(id));
         }
-        match blocking::run(|| self.generations.tenant(id)) {
-            Err(Refusal::NoTenant(_)) => Ok(()),
-            Ok(_) => Err(exists(id)),
-            Err(error) => Err(error.into()),
+        let Err(error) = self.settle_in(archive, record, coming, backends).await else {
+            return Ok(());
+        };
+        // One that is recorded all the same is a tenant, and stays.
+        let left = match blocking::run(|| self.generations.record(id)) {
+            Ok(None) => self.empty(id, backends).await.map(drop),
+            Ok(Some(_)) => Ok(()),
+            Err(unknown) => Err(unknown.into()),
+        };
+        if let Err(left) = left {
+            tracing::error!(tenant = %id, %left, "what is left of an import is cleared away by the next one");
         }
-    }
-
-    /// Removes what an import has left behind that came to nothing. Nobody makes a tenant that is just arriving.
-    pub(super) async fn clear_leftovers(&self, id: &TenantId, backends: &Backends) -> Result<(), Error> {
-        let _arriving = self.moves.arrive(id)?;
-        if backends.events.gate(id).await? == Gate::Arriving {
-            self.sweep(id, backends).await?;
-        }
-        Ok(())
-    }
-
-    /// Removes what there is of a tenant that is none: its blobs by all releases that are known, since those of an import
-    /// are published before anything else.
-    async fn sweep(&self, id: &TenantId, backends: &Backends) -> Result<(), Error> {
-        let manifests = blocking::run(|| {
-            let listed = self.catalog.list()?.into_iter();
-            let all = listed.map(|release| {
-                let known = self
-                    .catalog
-                    .get(&release.summary.name, &release.summary.version)?;
-                Ok(known.manifest)
-            });
-            all.collect::<Result<Vec<_>, Refusal>>()
-        })?;
-        for bucket in blobs::buckets_of(&manifests) {
-            let emptied = backends.blobs.empty(id, &bucket).await;
-            emptied.map_err(|error| Error::Unavailable(error.to_string()))?;
-        }
-        // The gate goes with the events, last: until then whoever comes next does this again.
-        Ok(backends.events.forget(id).await?)
+        Err(error)
     }
 
     /// Publishes what the tenant runs where it is not here yet, and gives its generation here with its buckets. Nothing is published when
@@ -426,25 +376,25 @@ impl Host {
     async fn settle_in(
         &self,
         archive: &Archive,
-        record: TenantRecord,
+        record: &TenantRecord,
         coming: Coming,
         backends: &Backends,
     ) -> Result<(), Error> {
         let (id, events, folder) = (&record.id, &*backends.events, self.moving_folder());
         let Coming { generation, buckets } = coming;
-        self.sweep(id, backends).await?;
+        self.empty(id, backends).await?;
+        backends.begin(record);
         events.set_gate(id, Gate::Arriving).await?;
         records::unpack(archive, events, id).await?;
         records::verify(archive.manifest(), events, id, &folder).await?;
         blobs::unpack(archive, &backends.blobs, id, &buckets).await?;
         blobs::verify(archive.manifest(), &backends.blobs, id, &buckets, &folder).await?;
-        // Last, since what waits on a bus is not taken back.
         messages::unpack(archive, &*backends.bus, id).await?;
         blocking::run(|| {
             let number = self.generations.load(id)?.number + 1;
             self.generations.save(&Generation { number, ..generation })?;
             // From here on it is a tenant of this host, whatever happens.
-            self.generations.create_tenant(&record)
+            self.generations.create_tenant(record)
         })?;
         if let Err(error) = events.set_gate(id, Gate::Open).await {
             tracing::warn!(tenant = %id, %error, "the tenant is opened when it starts");
@@ -460,10 +410,10 @@ impl Host {
             for projection in running.manifest.projections.keys() {
                 let key = project::key(module, projection);
                 let progress = &tenant.progress;
-                while progress.why_failing(&key).is_none()
-                    && Instant::now() < until
-                    && progress.reach(&key, position, LOOK).await.is_err()
-                {}
+                let reach = || query::reach(&self.projector, tenant, running, projection, position, LOOK);
+                while progress.why_failing(&key).is_none() && Instant::now() < until && reach().await.is_err()
+                {
+                }
                 models.push(ReadModel {
                     module: module.clone(),
                     projection: projection.clone(),

@@ -218,6 +218,7 @@ impl From<Error> for SayError {
             Error::Unavailable(_)
             | Error::Moving(_)
             | Error::Homeless(_)
+            | Error::Busy(_)
             | Error::Contention(_)
             | Error::Quarantined { .. }
             | Error::ModuleBroken(_)

@@ -12,7 +12,8 @@ use millwork_registry::id::TenantId;
 use tokio::sync::watch;
 
 use super::home::Household;
-use super::{Host, outlet, unavailable};
+use super::stay::Work;
+use super::{Host, Known, outlet, unavailable};
 use crate::backends::Backends;
 use crate::blocking;
 use crate::capability::messaging::Outlet;
@@ -86,27 +87,37 @@ impl Host {
     /// All tenants, given that it can be told whose releases they may run.
     fn recorded(&self) -> Result<Vec<TenantRecord>, Error> {
         blocking::run(|| self.catalog.trust().keys())?;
-        self.tenants()
+        Ok(self.generations.records()?)
     }
 
-    /// Starts those that this host serves and does not know yet.
+    /// Starts those that this host serves and does not know yet, and goes on with removals that were cut short.
     pub(super) async fn start_all(self: &Arc<Self>, records: Vec<TenantRecord>) {
         // One that is just being made here is no stranger.
         let _creating = self.creating.lock().await;
         for record in records {
             let stranger = matches!(self.tenant(&record.id), Err(Error::NoTenant(_)));
-            if stranger && self.config.serves(&record.id) {
-                self.start_or_retry(record).await;
+            if !stranger || !self.config.serves(&record.id) {
+                continue;
+            }
+            match record.leaving_since_ms {
+                None => self.start_or_retry(record).await,
+                Some(_) => self.finish_removal_aside(record).await,
             }
         }
     }
 
     /// Loads a tenant's generation, and has this host ask for what runs once for it.
     pub(super) async fn start_tenant(self: &Arc<Self>, record: TenantRecord) -> Result<(), Error> {
-        let TenantRecord { id, profile, .. } = record;
+        let id = record.id.clone();
+        if blocking::run(|| self.generations.record(&id))?.as_ref() != Some(&record) {
+            return Err(Error::NoTenant(id));
+        }
         let recorded = blocking::run(|| self.generations.load(&id))?;
-        let backends = self.backends_of(profile.as_deref().unwrap_or(EMBEDDED)).await?;
+        let backends = self
+            .backends_of(record.profile.as_deref().unwrap_or(EMBEDDED))
+            .await?;
         let (modules, broken) = blocking::run(|| self.load_all(&recorded))?;
+        backends.begin(&record);
         self.events.route(id.clone(), Arc::clone(&backends.events));
         self.bus.route(id.clone(), Arc::clone(&backends.bus));
         let documents = backends.documents.open(&id).await?;
@@ -117,36 +128,45 @@ impl Host {
         let slow_calls_max = self.config.engine.slow_calls_max;
         let stores = Stores {
             documents,
-            cache: backends.cache,
-            rate_limits: backends.rate_limits,
-            sessions: backends.sessions,
-            search: backends.search,
-            blobs: backends.blobs,
+            cache: Arc::clone(&backends.cache),
+            rate_limits: Arc::clone(&backends.rate_limits),
+            sessions: Arc::clone(&backends.sessions),
+            search: Arc::clone(&backends.search),
+            blobs: Arc::clone(&backends.blobs),
         };
-        let tenant = Tenant::new(id.clone(), stores, generation, slow_calls_max);
-        let tenant = Arc::new(tenant);
+        let tenant = Arc::new(Tenant::new(record, stores, generation, slow_calls_max));
         match backends.events.gate(&id).await? {
             Gate::Open => {}
-            Gate::Closed => tenant.close(),
+            // Its record goes, or has gone, as this host is about to find out.
+            Gate::Closed | Gate::Gone => tenant.close(),
             // Its record is made when all has arrived.
             Gate::Arriving => backends.events.set_gate(&id, Gate::Open).await?,
         }
-        let outlet: Arc<dyn Outlet> = Arc::new(outlet::TenantOutlet::new(self, &tenant));
+        self.set_going(&tenant, backends).await?;
+        self.keep(id, Known::Here(tenant));
+        Ok(())
+    }
+
+    /// Starts what works for a tenant here.
+    async fn set_going(self: &Arc<Self>, tenant: &Arc<Tenant>, backends: Backends) -> Result<(), Error> {
+        let outlet: Arc<dyn Outlet> = Arc::new(outlet::TenantOutlet::new(self, tenant));
         let outlet = Arc::clone(tenant.outlet.get_or_init(|| outlet));
         let household = Household {
             host: Arc::clone(self),
-            tenant: Arc::clone(&tenant),
+            tenant: Arc::clone(tenant),
             outlet: Arc::clone(&outlet),
             relayed: backends.relayed.then_some((backends.events, backends.bus)),
         };
+        let stay = Work::new();
         match &self.cluster {
             None => household.settle().await?,
-            Some(cluster) => self.spawn(household.keep(Arc::clone(cluster))).await,
+            Some(cluster) => stay.spawn(household.keep(Arc::clone(cluster), stay.stop())).await,
         }
         let worker = Arc::clone(&self.deliverer);
-        self.spawn(worker.work(Arc::clone(&tenant), outlet, self.stop.subscribe()))
+        stay.spawn(worker.work(Arc::clone(tenant), outlet, stay.stop()))
             .await;
-        self.keep(id, Ok(tenant));
+        let mut stays = self.stays.write().unwrap_or_else(PoisonError::into_inner);
+        stays.insert(tenant.id.clone(), stay);
         Ok(())
     }
 
@@ -156,8 +176,11 @@ impl Host {
         let Err(error) = self.start_tenant(record.clone()).await else {
             return;
         };
+        if matches!(error, Error::NoTenant(_)) {
+            return;
+        }
         tracing::error!(tenant = %record.id, %error, "tenant does not start");
-        self.keep(record.id.clone(), Err(error.to_string()));
+        self.keep(record.id.clone(), Known::Broken(error.to_string()));
         if !error.is_passing() {
             return;
         }
@@ -167,13 +190,16 @@ impl Host {
         self.spawn(async move {
             let mut pauses = Pauses::of(&host);
             while pauses.pass().await {
-                if let Err(error) = host.start_tenant(record.clone()).await {
-                    host.keep(record.id.clone(), Err(error.to_string()));
-                } else {
-                    tracing::info!(tenant = %record.id, "tenant has started");
-                    host.waiting().remove(&record.id);
-                    return;
+                match host.start_tenant(record.clone()).await {
+                    Ok(()) => tracing::info!(tenant = %record.id, "tenant has started"),
+                    Err(Error::NoTenant(_)) => host.let_go(&record.id),
+                    Err(error) => {
+                        host.keep(record.id.clone(), Known::Broken(error.to_string()));
+                        continue;
+                    }
                 }
+                host.waiting().remove(&record.id);
+                return;
             }
         })
         .await;

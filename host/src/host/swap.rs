@@ -319,7 +319,8 @@ impl Host {
     pub(super) async fn turn(&self, tenant: &Tenant) -> Result<OwnedMutexGuard<()>, Error> {
         let waited = Arc::clone(&tenant.swapping).lock_owned();
         match tokio::time::timeout(self.config.swap.turn_wait_max, waited).await {
-            Ok(turn) => Ok(turn),
+            // It may have been removed meanwhile.
+            Ok(turn) => tenant.check_here().map(|()| turn),
             Err(_) => Err(Error::SwapUnderWay {
                 tenant: tenant.id.clone(),
                 number: self.live(&tenant.id).map_or(0, |live| live.swap().number),

@@ -27,6 +27,8 @@ use crate::error::Error;
 pub const OPERATOR: &str = "operator";
 /// Role of those who may do everything in their tenant.
 pub const ADMIN: &str = "admin";
+/// How far the clocks of hosts may be apart, in seconds.
+const CLOCKS_APART_MAX: u64 = 60;
 const EDITOR: &str = "editor";
 const VIEWER: &str = "viewer";
 
@@ -39,13 +41,29 @@ pub struct Principal {
     pub tenant: Option<TenantId>,
     /// See the module.
     pub roles: Vec<String>,
-    /// When the credential ends, in seconds since 1970.
+    /// When the credential was issued, in seconds since 1970.
+    pub issued_at: u64,
+    /// When it ends, in seconds since 1970.
     pub expires_at: u64,
     /// The session that they came by; absent for a token.
     pub session: Option<Handle>,
 }
 
 impl Principal {
+    /// Whether the credential is of the tenant that was made at this time, in seconds since 1970, and not of one that had
+    /// its id before.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] when it is older.
+    pub fn check_made(&self, made_at: u64) -> Result<(), Error> {
+        if self.issued_at.saturating_add(CLOCKS_APART_MAX) < made_at {
+            return Err(Error::Unauthenticated(
+                "the token is of a tenant that was removed",
+            ));
+        }
+        Ok(())
+    }
+
     fn has(&self, role: &str) -> bool {
         self.roles.iter().any(|held| held == role)
     }
@@ -57,6 +75,7 @@ impl From<Claims> for Principal {
             user: claims.sub,
             tenant: claims.tenant,
             roles: claims.roles,
+            issued_at: claims.iat,
             expires_at: claims.exp,
             session: None,
         }

@@ -15,7 +15,7 @@ use super::App;
 use super::auth::{Principal, bearer};
 use super::problem::Problem;
 use crate::capability::platform::now_ms;
-use crate::capability::sessions::{Handle, Session};
+use crate::capability::sessions::{Handle, Realm, Session};
 use crate::error::Error;
 use crate::tenant::Tenant;
 
@@ -53,7 +53,8 @@ impl App {
         };
         let tenant = self.signed_in_at(id).await?;
         let (handle, idle) = (Handle::of(id), self.host.config().sessions.idle);
-        let found = tenant.sessions.touch(&tenant.id, &handle, now_ms(), idle).await?;
+        let realm = Realm::of(&tenant.record);
+        let found = tenant.sessions.touch(&realm, &handle, now_ms(), idle).await?;
         let session = found.ok_or_else(Problem::session_over)?;
         Ok(Arc::new(principal(&tenant, session)))
     }
@@ -74,6 +75,7 @@ fn principal(tenant: &Tenant, session: Session) -> Principal {
         user: session.user,
         tenant: Some(tenant.id.clone()),
         roles: session.roles,
+        issued_at: session.created_at / 1_000,
         expires_at: session.ends_at / 1_000,
         session: Some(session.handle),
     }

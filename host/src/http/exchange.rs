@@ -165,11 +165,11 @@ pub(super) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     response
 }
 
-/// How long a request may take: one that brings a tenant has time of its own.
+/// How long a request may take: one that brings a tenant or removes one has time of its own.
 fn time_for(app: &App, matched: Option<&MatchedPath>) -> Duration {
     let config = app.host.config();
     match matched.map(MatchedPath::as_str) {
-        Some(migrate::IMPORT) => config.moving.import_timeout,
+        Some(migrate::IMPORT | migrate::TENANT) => config.moving.import_timeout,
         _ => config.http.request_timeout,
     }
 }

@@ -102,7 +102,7 @@ impl Forwarder {
         drop_hop_by_hop(&mut parts.headers);
         parts.headers.insert(FORWARDED, HeaderValue::from_static("1"));
         // One name in the logs of both hosts.
-        if let Some(exchange) = parts.extensions.get::<Arc<Exchange>>()
+        if let Ok(exchange) = Exchange::of(&parts.extensions)
             && let Ok(id) = HeaderValue::from_str(&exchange.correlation_id)
         {
             parts.headers.insert(CORRELATION_ID, id);

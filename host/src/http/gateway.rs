@@ -80,11 +80,15 @@ pub(super) async fn serve(State(app): State<Arc<App>>, request: Request) -> Resu
         query,
         parts,
     };
-    match action {
+    let tenant = Arc::clone(&asked.tenant);
+    let answer = match action {
         Action::Command(name) => commands::serve(asked, name, body).await,
         Action::View(_) => views::serve(asked, &action).await,
         Action::Query(_) => queries::serve(asked, &action).await,
-    }
+    };
+    // What was read while it was removed is not what it had.
+    tenant.check_here()?;
+    answer
 }
 
 /// The path below the prefix, with its slash.

@@ -85,6 +85,7 @@ mod tests {
             user: "somebody".to_owned(),
             tenant: millwork_registry::id::TenantId::new("one").ok(),
             roles: Vec::new(),
+            issued_at: 0,
             expires_at: u64::MAX,
             session: None,
         };

@@ -25,7 +25,7 @@ use super::params::Params;
 use super::problem::{self, Problem};
 use super::{App, reply};
 use crate::capability::platform::now_ms;
-use crate::capability::sessions::{Handle, Session};
+use crate::capability::sessions::{Handle, Realm, Session};
 use crate::error::Error;
 use crate::tenant::Tenant;
 
@@ -113,7 +113,8 @@ impl Person {
 
     async fn end(&self, handle: &Handle) -> Result<Response, Problem> {
         let (tenant, user) = (&self.tenant.id, &self.principal.user);
-        if !self.tenant.sessions.end(tenant, user, handle).await? {
+        let realm = Realm::of(&self.tenant.record);
+        if !self.tenant.sessions.end(&realm, user, handle).await? {
             return Err(no_session(handle.as_str()).into());
         }
         tracing::info!(%tenant, user, handle = handle.as_str(), "a session was ended");
@@ -160,7 +161,7 @@ async fn begin(
     session.see(now, limits.idle);
     tenant
         .sessions
-        .begin(&tenant.id, &session, limits.per_user_max)
+        .begin(&Realm::of(&tenant.record), &session, limits.per_user_max)
         .await?;
     tracing::info!(
         correlation_id = %exchange.correlation_id,
@@ -197,7 +198,7 @@ async fn list(State(app): State<Arc<App>>, request: Request) -> Result<Response,
     let Person { principal, tenant } = &person;
     let sessions = tenant
         .sessions
-        .list(&tenant.id, &principal.user, now_ms())
+        .list(&Realm::of(&tenant.record), &principal.user, now_ms())
         .await?;
     let shown: Vec<_> = sessions.iter().map(|session| person.show(session)).collect();
     reply::json(problem::OK, &json!({ "sessions": shown }))
@@ -254,7 +255,8 @@ async fn end_of_user(
 }
 
 async fn end_all_of(tenant: &Tenant, user: &str) -> Result<Response, Problem> {
-    let ended = tenant.sessions.end_all(&tenant.id, user, now_ms()).await?;
+    let realm = Realm::of(&tenant.record);
+    let ended = tenant.sessions.end_all(&realm, user, now_ms()).await?;
     tracing::info!(tenant = %tenant.id, user, ended, "all sessions of a user were ended");
     reply::json(problem::OK, &json!({ "ended": ended }))
 }

@@ -102,22 +102,12 @@ async fn put(kind: Kind, page: Vec<Published>, out: &mut dyn Lines) -> Result<()
     Ok(())
 }
 
-/// Puts all that an archive has for the bus into one. Dead letters that are there already are those of an import that came
-/// to nothing.
+/// Puts all that an archive has for the bus into one, which has nothing of the tenant.
 ///
 /// # Errors
 /// [`Error::Unavailable`] when the bus fails, [`Error::Archive`] when the archive is not understood. Some of it is there
 /// then.
 pub async fn unpack(archive: &Archive, bus: &dyn Bus, tenant: &TenantId) -> Result<(), Error> {
-    loop {
-        let left = bus.letters(tenant, 0, PAGE).await?;
-        if left.is_empty() {
-            break;
-        }
-        for (number, _) in left {
-            bus.discard(tenant, number).await?;
-        }
-    }
     for letter in archive.lines::<Letter>(Kind::Letters) {
         bus.bury(tenant, &letter?).await?;
     }

@@ -224,6 +224,15 @@ impl Store for MongoStore {
             Ok(())
         })
     }
+
+    fn remove_if(&self, name: &str, read: &[u8]) -> Result<bool, Error> {
+        let as_read = doc! { "_id": name, "sha256": Digest::of(read).hex() };
+        self.wait(|database| async move {
+            let records = records(database);
+            let removed = database.run(records.delete_one(as_read)).await?;
+            Ok(removed.deleted_count == 1)
+        })
+    }
 }
 
 fn records(database: &MongoDatabase) -> Collection<Document> {

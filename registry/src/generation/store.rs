@@ -3,6 +3,8 @@
 //!
 //! A generation becomes the current one by a comparison with the one that it follows, so that of two hosts which replace
 //! the same one only one does. The one replaced is written down first: its number stands for it from then on.
+//!
+//! A tenant that is being removed is marked in its record, which goes last: until then nobody takes its id.
 
 use std::sync::Arc;
 
@@ -35,6 +37,13 @@ pub struct TenantRecord {
     /// The host's profile that says where its data is; the host's own choice when absent. Never changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
+    /// Drawn when it is made, so that it is not taken for another that had its id before; absent for those that earlier
+    /// versions made. Never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<String>,
+    /// Since when it is being removed, in milliseconds since 1970; absent while it is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leaving_since_ms: Option<u64>,
 }
 
 /// All tenants and what they run. Its functions block; several at once do not disturb each other, also on several hosts.
@@ -68,14 +77,23 @@ impl Generations {
     /// One tenant.
     ///
     /// # Errors
-    /// [`Error::NoTenant`], [`Error::Damaged`]; those of the store.
+    /// [`Error::NoTenant`], also for one that is being removed; [`Error::Damaged`]; those of the store.
     pub fn tenant(&self, id: &TenantId) -> Result<TenantRecord, Error> {
+        let found = self.record(id)?;
+        let there = found.filter(|tenant| tenant.leaving_since_ms.is_none());
+        there.ok_or_else(|| Error::NoTenant(id.clone()))
+    }
+
+    /// The record of a tenant, also of one that is being removed; nothing when there is none.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; those of the store.
+    pub fn record(&self, id: &TenantId) -> Result<Option<TenantRecord>, Error> {
         let name = record_name(id);
         let tenant: Option<TenantRecord> = read_json(&*self.store, &name, RECORD_BYTES_MAX)?;
         match tenant {
             Some(other) if other.id != *id => Err(damaged(name, format!("it is the record of {}", other.id))),
-            Some(tenant) => Ok(tenant),
-            None => Err(Error::NoTenant(id.clone())),
+            found => Ok(found),
         }
     }
 
@@ -84,16 +102,73 @@ impl Generations {
     /// # Errors
     /// [`Error::Damaged`]; those of the store.
     pub fn tenants(&self) -> Result<Vec<TenantRecord>, Error> {
-        let mut tenants = Vec::new();
+        let mut tenants = self.records()?;
+        tenants.retain(|tenant| tenant.leaving_since_ms.is_none());
+        Ok(tenants)
+    }
+
+    /// The records of all tenants, also of those that are being removed, by id.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; those of the store.
+    pub fn records(&self) -> Result<Vec<TenantRecord>, Error> {
+        let mut records = Vec::new();
         for name in self.store.names(TENANTS)? {
             let Ok(id) = TenantId::new(name) else { continue };
-            match self.tenant(&id) {
-                // A folder without a record is of a crash before the tenant was made.
-                Err(Error::NoTenant(_)) => {}
-                found => tenants.push(found?),
-            }
+            // A folder without a record is of a crash before the tenant was made.
+            records.extend(self.record(&id)?);
         }
-        Ok(tenants)
+        Ok(records)
+    }
+
+    /// Marks a tenant as being removed; durable when this returns, and not taken back. Gives the record as it is then.
+    ///
+    /// # Errors
+    /// [`Error::NoTenant`] when there is none, or another than this; [`Error::Damaged`]; those of the store.
+    pub fn begin_removal(&self, tenant: &TenantRecord, at_ms: u64) -> Result<TenantRecord, Error> {
+        let name = record_name(&tenant.id);
+        let leaving = TenantRecord {
+            leaving_since_ms: Some(at_ms),
+            ..tenant.clone()
+        };
+        let stored = self.store.read(&name, RECORD_BYTES_MAX)?;
+        let known =
+            stored.filter(|bytes| parse::<TenantRecord>(&name, bytes).is_ok_and(|found| found == *tenant));
+        if let Some(known) = known
+            && self
+                .store
+                .replace_if(&name, Some(&known), &json(&leaving, &name)?)?
+        {
+            return Ok(leaving);
+        }
+        Err(Error::NoTenant(tenant.id.clone()))
+    }
+
+    /// Removes what a tenant runs and has run.
+    ///
+    /// # Errors
+    /// Those of the store; some of it may be left then.
+    pub fn clear(&self, tenant: &TenantId) -> Result<(), Error> {
+        let folder = numbered_folder(tenant);
+        for name in self.store.names(&folder)? {
+            self.store.remove(&format!("{folder}/{name}"))?;
+        }
+        self.store.remove(&current_name(tenant))
+    }
+
+    /// Removes the record of a tenant that is being removed: its id is free from then on. Another's stays.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`]; those of the store.
+    pub fn end_removal(&self, leaving: &TenantRecord) -> Result<(), Error> {
+        let name = record_name(&leaving.id);
+        let Some(stored) = self.store.read(&name, RECORD_BYTES_MAX)? else {
+            return Ok(());
+        };
+        if parse::<TenantRecord>(&name, &stored)? == *leaving {
+            self.store.remove_if(&name, &stored)?;
+        }
+        Ok(())
     }
 
     /// What a tenant runs; generation 0 when nothing was stored yet.
@@ -190,6 +265,10 @@ fn current_name(tenant: &TenantId) -> String {
     format!("{TENANTS}/{tenant}/generation.json")
 }
 
+fn numbered_folder(tenant: &TenantId) -> String {
+    format!("{TENANTS}/{tenant}/generations")
+}
+
 fn numbered_name(tenant: &TenantId, number: u64) -> String {
-    format!("{TENANTS}/{tenant}/generations/{number}.json")
+    format!("{}/{number}.json", numbered_folder(tenant))
 }

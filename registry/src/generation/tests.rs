@@ -212,6 +212,8 @@ fn tenant(id: &str) -> TenantRecord {
         name: id.to_uppercase(),
         created_at_ms: 1,
         profile: None,
+        life: None,
+        leaving_since_ms: None,
     }
 }
 
@@ -346,6 +348,45 @@ fn tenants_are_created_once_and_listed_by_id() {
         ..tenant("long")
     };
     assert_eq!(again.create_tenant(&long).unwrap_err().code(), "too-large");
+}
+
+#[test]
+fn a_tenant_that_is_being_removed_keeps_its_id_to_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let generations = saved(folder.path(), &[CLIENT, GOOD]);
+    let acme = tenant("acme");
+    generations.create_tenant(&acme).unwrap();
+    let other = TenantRecord {
+        life: Some("other".to_owned()),
+        ..acme.clone()
+    };
+    assert_eq!(
+        generations.begin_removal(&other, 7).unwrap_err().code(),
+        "tenant-unknown"
+    );
+    let leaving = generations.begin_removal(&acme, 7).unwrap();
+    assert_eq!(
+        generations.begin_removal(&acme, 8).unwrap_err().code(),
+        "tenant-unknown"
+    );
+    let generations = open(folder.path());
+    assert_eq!(generations.tenant(&acme.id).unwrap_err().code(), "tenant-unknown");
+    assert_eq!(generations.tenants().unwrap(), []);
+    assert_eq!(generations.records().unwrap(), std::slice::from_ref(&leaving));
+    assert_eq!(
+        generations.create_tenant(&acme).unwrap_err().code(),
+        "tenant-exists"
+    );
+    generations.clear(&acme.id).unwrap();
+    assert_eq!(generations.load(&acme.id).unwrap().number, 0);
+    generations.end_removal(&leaving).unwrap();
+    generations.create_tenant(&other).unwrap();
+    generations.end_removal(&leaving).unwrap();
+    assert_eq!(generations.tenants().unwrap(), [other], "another's record stays");
+    assert_eq!(
+        generations.past(&acme.id, 1).unwrap_err().code(),
+        "generation-unknown"
+    );
 }
 
 #[test]

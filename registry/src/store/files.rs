@@ -112,12 +112,16 @@ impl Store for Files {
 
     fn remove(&self, name: &str) -> Result<(), Error> {
         let _changing = self.lock();
+        remove(&self.path(name))
+    }
+
+    fn remove_if(&self, name: &str, read: &[u8]) -> Result<bool, Error> {
+        let _changing = self.lock();
         let path = self.path(name);
-        match fs::remove_file(&path) {
-            Ok(()) => flush_folder(path.parent()),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(source) => Err(failed(&path, source)),
+        if content(&path, read.len())?.as_deref() != Some(read) {
+            return Ok(false);
         }
+        remove(&path).map(|()| true)
     }
 }
 
@@ -221,6 +225,14 @@ fn content(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, Error> {
         .read_to_end(&mut bytes)
         .map_err(|source| failed(path, source))?;
     Ok(Some(bytes))
+}
+
+fn remove(path: &Path) -> Result<(), Error> {
+    match fs::remove_file(path) {
+        Ok(()) => flush_folder(path.parent()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(failed(path, source)),
+    }
 }
 
 /// Puts a file in place of the one that is there, if any.

@@ -113,6 +113,15 @@ impl Swaps {
         swaps.filter(is_not_damaged).filter(is_open).collect()
     }
 
+    /// Removes all swaps of a tenant that is being removed.
+    ///
+    /// # Errors
+    /// Those of the store; some may be left then.
+    pub fn clear(&self, tenant: &TenantId) -> Result<(), Error> {
+        let mut numbers = self.numbers(tenant)?.into_iter();
+        numbers.try_for_each(|number| self.store.remove(&name(tenant, number)))
+    }
+
     fn numbers(&self, tenant: &TenantId) -> Result<Vec<u64>, Error> {
         let names = self.store.names(&folder(tenant))?;
         let mut numbers: Vec<u64> = names

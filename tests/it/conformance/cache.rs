@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use millwork_host::capability::cache::Cache;
 use millwork_host::capability::cache::memory::MemoryCache;
 use millwork_host::capability::cache::redis::RedisCache;
+use millwork_host::capability::cache::{self, Cache};
 
 use super::redis::link;
 use super::{eventually, on_every_backend};
@@ -48,6 +48,7 @@ on_every_backend! {
         a_new_value_has_its_own_time,
         a_counter_counts,
         a_value_that_is_no_counter_starts_anew,
+        what_begins_so_is_forgotten,
         a_counter_keeps_the_time_it_started_with,
         a_counter_stays_within_its_type,
         racers_on_one_counter,
@@ -236,4 +237,22 @@ async fn a_full_cache_forgets() {
         there <= 105
     })
     .await;
+}
+
+async fn what_begins_so_is_forgotten(cache: &dyn Cache) {
+    for number in 0..2_500 {
+        let key = format!("t:gone:x:{number}");
+        cache.put(&key, Bytes::from_static(b"x"), LONG).await.unwrap();
+    }
+    let others = ["t:gone-not:x:1", "t:gon", "s:t:gone:x:1"];
+    for other in others {
+        cache.put(other, Bytes::from_static(b"x"), LONG).await.unwrap();
+    }
+    cache::clear(cache, "t:gone:").await.unwrap();
+    for number in 0..2_500 {
+        assert_eq!(cache.get(&format!("t:gone:x:{number}")).await.unwrap(), None);
+    }
+    for other in others {
+        assert!(cache.get(other).await.unwrap().is_some(), "{other}");
+    }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use millwork_host::capability::messaging::bus::{Bus, BusError, Letter, LetterKind, Message};
+use millwork_registry::id::TenantId;
 use serde_json::json;
 
 use self::embedded::start as start_embedded;
@@ -37,6 +38,7 @@ on_every_backend! {
         dead_letters_stay_until_they_are_discarded,
         questions_are_answered,
         nobody_answers,
+        a_forgotten_tenant_begins_anew,
     ],
 }
 
@@ -280,4 +282,46 @@ async fn nobody_answers(bus: &dyn Bus) {
         bus.take(&of, 1, Duration::ZERO).await.unwrap().is_empty()
     })
     .await;
+}
+
+async fn a_forgotten_tenant_begins_anew(bus: &dyn Bus) {
+    let (gone, other) = (tenant("gone"), tenant("gone-not"));
+    let fill = async |of: &TenantId| {
+        bus.publish(of, &[message("a", "plugin.x.A")]).await.unwrap();
+        for id in ["settled", "waiting"] {
+            bus.enqueue(of, &message(id, "client.Do")).await.unwrap();
+        }
+        bus.keep_checkpoint(of, "r.s.t", 3).await.unwrap();
+        bus.bury(of, &letter("a")).await.unwrap();
+    };
+    for (of, life) in [(&gone, Some("first")), (&other, None)] {
+        bus.begin(of, life);
+        fill(of).await;
+    }
+    let taken = bus.take(&gone, 1, SOON).await.unwrap().remove(0);
+    assert_eq!(taken.message.id, "settled");
+    bus.settle(&gone, &taken).await.unwrap();
+
+    for _ in 0..2 {
+        bus.forget(&gone).await.unwrap();
+        bus.begin(&gone, Some("second"));
+        assert_eq!(bus.last_published(&gone).await.unwrap(), 0);
+        assert_eq!(bus.queued(&gone, 0, 10).await.unwrap(), []);
+        assert_eq!(bus.take(&gone, 10, Duration::ZERO).await.unwrap(), []);
+        assert_eq!(bus.checkpoint(&gone, "r.s.t").await.unwrap(), None);
+        assert_eq!(bus.letters(&gone, 0, 10).await.unwrap(), []);
+    }
+    // What was accepted in the life before is accepted again, whether it was settled or not.
+    fill(&gone).await;
+    for of in ["gone", "gone-not"] {
+        assert_eq!(ids(bus, of, 0).await, ["a"]);
+        let queued = bus.queued(&tenant(of), 0, 10).await.unwrap();
+        let queued: Vec<_> = queued.iter().map(|queued| &*queued.message.id).collect();
+        assert_eq!(queued, ["settled", "waiting"]);
+        assert_eq!(bus.letters(&tenant(of), 0, 10).await.unwrap().len(), 1);
+        assert_eq!(bus.checkpoint(&tenant(of), "r.s.t").await.unwrap(), Some(3));
+    }
+    let taken = bus.take(&gone, 2, SOON).await.unwrap();
+    let taken: Vec<_> = taken.iter().map(|taken| &*taken.message.id).collect();
+    assert_eq!(taken, ["settled", "waiting"]);
 }

@@ -92,6 +92,7 @@ on_every_backend! {
         names_are_those_directly_below,
         the_records_of_a_folder_are_read_together,
         what_is_removed_is_gone,
+        a_record_is_removed_only_as_it_was_read,
         what_is_too_long_is_damage,
         any_bytes_are_kept,
         of_racers_one_creates,
@@ -203,6 +204,18 @@ async fn what_is_removed_is_gone(hosts: &Hosts) {
     other.remove(NAME).unwrap();
     reads(hosts, NAME, None);
     assert!(one.create(NAME, b"2").unwrap());
+}
+
+async fn a_record_is_removed_only_as_it_was_read(hosts: &Hosts) {
+    let [one, other] = hosts;
+    assert!(!one.remove_if(NAME, b"1").unwrap(), "there is none");
+    one.create(NAME, b"1").unwrap();
+    for read in [b"".as_slice(), b"11", b"2"] {
+        assert!(!other.remove_if(NAME, read).unwrap());
+    }
+    reads(hosts, NAME, Some(b"1"));
+    assert!(other.remove_if(NAME, b"1").unwrap());
+    reads(hosts, NAME, None);
 }
 
 async fn what_is_too_long_is_damage(hosts: &Hosts) {

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use millwork_host::capability::sessions::memory::MemorySessions;
 use millwork_host::capability::sessions::redis::RedisSessions;
-use millwork_host::capability::sessions::{Handle, Session, Sessions};
+use millwork_host::capability::sessions::{Handle, Realm, Session, Sessions};
+use millwork_registry::generation::TenantRecord;
 
+use super::on_every_backend;
 use super::redis::link;
-use super::{on_every_backend, tenant};
 
 struct Memory(MemorySessions);
 
@@ -41,6 +42,7 @@ on_every_backend! {
         a_session_unused_ends,
         a_session_in_use_ends_at_its_bound,
         a_session_of_one_tenant_is_nothing_at_another,
+        a_session_is_nothing_at_a_tenant_that_has_the_id_later,
         a_session_ended_is_gone,
         only_its_user_ends_a_session,
         all_of_a_user_end_and_no_others,
@@ -73,15 +75,30 @@ fn session(id: &str, user: &str, created_at: u64) -> Session {
     session
 }
 
+fn record(name: &str, life: Option<&str>) -> TenantRecord {
+    TenantRecord {
+        id: super::tenant(name),
+        name: name.to_owned(),
+        created_at_ms: 0,
+        profile: None,
+        life: life.map(str::to_owned),
+        leaving_since_ms: None,
+    }
+}
+
+fn realm(name: &str) -> Realm {
+    Realm::of(&record(name, None))
+}
+
 async fn begin(sessions: &dyn Sessions, id: &str, user: &str, at: u64) -> Session {
     let session = session(id, user, at);
-    sessions.begin(&tenant("acme"), &session, MANY).await.unwrap();
+    sessions.begin(&realm("acme"), &session, MANY).await.unwrap();
     session
 }
 
 async fn touch(sessions: &dyn Sessions, of: &str, id: &str, now: u64) -> Option<Session> {
     let handle = Handle::of(id);
-    sessions.touch(&tenant(of), &handle, now, IDLE).await.unwrap()
+    sessions.touch(&realm(of), &handle, now, IDLE).await.unwrap()
 }
 
 /// Which of these are there.
@@ -96,21 +113,21 @@ async fn alive(sessions: &dyn Sessions, ids: &[&'static str], now: u64) -> Vec<&
 }
 
 async fn handles(sessions: &dyn Sessions, user: &str, now: u64) -> Vec<Handle> {
-    let listed = sessions.list(&tenant("acme"), user, now).await.unwrap();
+    let listed = sessions.list(&realm("acme"), user, now).await.unwrap();
     listed.into_iter().map(|session| session.handle).collect()
 }
 
 async fn a_session_is_found_as_it_was_begun(sessions: &dyn Sessions) {
     let mut begun = begin(sessions, "a", "ada", NOW).await;
     assert_eq!(
-        sessions.list(&tenant("acme"), "ada", NOW).await.unwrap(),
+        sessions.list(&realm("acme"), "ada", NOW).await.unwrap(),
         [begun.clone()]
     );
     let found = touch(sessions, "acme", "a", NOW + 7).await.unwrap();
     begun.seen_at = NOW + 7;
     begun.expires_at = NOW + 7 + IDLE_MS;
     assert_eq!(found, begun);
-    assert_eq!(sessions.list(&tenant("acme"), "ada", NOW).await.unwrap(), [begun]);
+    assert_eq!(sessions.list(&realm("acme"), "ada", NOW).await.unwrap(), [begun]);
     assert_eq!(touch(sessions, "acme", "b", NOW).await, None);
     assert!(handles(sessions, "bob", NOW).await.is_empty());
 }
@@ -135,9 +152,20 @@ async fn a_session_in_use_ends_at_its_bound(sessions: &dyn Sessions) {
     assert_eq!(touch(sessions, "acme", "a", begun.ends_at).await, None);
 }
 
+async fn a_session_is_nothing_at_a_tenant_that_has_the_id_later(sessions: &dyn Sessions) {
+    let begun = begin(sessions, "a", "ada", NOW).await;
+    let later = Realm::of(&record("acme", Some("b7")));
+    let found = sessions.touch(&later, &begun.handle, NOW, IDLE).await.unwrap();
+    assert_eq!(found, None);
+    assert_eq!(sessions.list(&later, "ada", NOW).await.unwrap(), []);
+    assert!(!sessions.end(&later, "ada", &begun.handle).await.unwrap());
+    assert_eq!(sessions.end_all(&later, "ada", NOW).await.unwrap(), 0);
+    assert_eq!(alive(sessions, &["a"], NOW).await, ["a"]);
+}
+
 async fn a_session_of_one_tenant_is_nothing_at_another(sessions: &dyn Sessions) {
     let begun = begin(sessions, "a", "ada", NOW).await;
-    let other = tenant("zenith");
+    let other = realm("zenith");
     assert_eq!(touch(sessions, "zenith", "a", NOW).await, None);
     assert!(sessions.list(&other, "ada", NOW).await.unwrap().is_empty());
     assert!(!sessions.end(&other, "ada", &begun.handle).await.unwrap());
@@ -148,8 +176,8 @@ async fn a_session_of_one_tenant_is_nothing_at_another(sessions: &dyn Sessions) 
 async fn a_session_ended_is_gone(sessions: &dyn Sessions) {
     let begun = begin(sessions, "a", "ada", NOW).await;
     begin(sessions, "b", "ada", NOW).await;
-    assert!(sessions.end(&tenant("acme"), "ada", &begun.handle).await.unwrap());
-    assert!(!sessions.end(&tenant("acme"), "ada", &begun.handle).await.unwrap());
+    assert!(sessions.end(&realm("acme"), "ada", &begun.handle).await.unwrap());
+    assert!(!sessions.end(&realm("acme"), "ada", &begun.handle).await.unwrap());
     assert_eq!(alive(sessions, &["a", "b"], NOW).await, ["b"]);
     assert_eq!(handles(sessions, "ada", NOW).await, [Handle::of("b")]);
 }
@@ -157,7 +185,7 @@ async fn a_session_ended_is_gone(sessions: &dyn Sessions) {
 async fn only_its_user_ends_a_session(sessions: &dyn Sessions) {
     let begun = begin(sessions, "a", "ada", NOW).await;
     for other in ["bob", "", "ada ", "of:ada"] {
-        assert!(!sessions.end(&tenant("acme"), other, &begun.handle).await.unwrap());
+        assert!(!sessions.end(&realm("acme"), other, &begun.handle).await.unwrap());
     }
     assert_eq!(alive(sessions, &["a"], NOW).await, ["a"]);
 }
@@ -178,19 +206,13 @@ async fn all_of_a_user_end_and_no_others(sessions: &dyn Sessions) {
     );
     // By then one of the three has ended by itself, and another has not since it was used.
     assert!(touch(sessions, "acme", "b", over_at - 2).await.is_some());
-    assert_eq!(
-        sessions.end_all(&tenant("acme"), "ada", over_at).await.unwrap(),
-        2
-    );
-    assert_eq!(
-        sessions.end_all(&tenant("acme"), "ada", over_at).await.unwrap(),
-        0
-    );
+    assert_eq!(sessions.end_all(&realm("acme"), "ada", over_at).await.unwrap(), 2);
+    assert_eq!(sessions.end_all(&realm("acme"), "ada", over_at).await.unwrap(), 0);
     assert_eq!(alive(sessions, &["a", "b", "c", "d", "e"], NOW).await, ["d", "e"]);
 }
 
 async fn the_oldest_goes_when_there_are_too_many(sessions: &dyn Sessions) {
-    let (acme, ids) = (tenant("acme"), ["a", "b", "c", "d"]);
+    let (acme, ids) = (realm("acme"), ["a", "b", "c", "d"]);
     begin(sessions, "bob's", "bob", NOW).await;
     for (at, id) in (0..).zip(ids) {
         let session = session(id, "ada", NOW + at);
@@ -225,7 +247,7 @@ async fn those_that_are_over_do_not_count(sessions: &dyn Sessions) {
     let later = NOW + 1 + IDLE_MS;
     assert!(touch(sessions, "acme", "used", later - 2).await.is_some());
     sessions
-        .begin(&tenant("acme"), &session("new", "ada", later), 2)
+        .begin(&realm("acme"), &session("new", "ada", later), 2)
         .await
         .unwrap();
     assert_eq!(
@@ -244,7 +266,7 @@ async fn racers_never_keep_more_than_they_may(sessions: &dyn Sessions) {
                 for id in ids {
                     let session = session(id, "ada", NOW);
                     runtime
-                        .block_on(sessions.begin(&tenant("acme"), &session, 5))
+                        .block_on(sessions.begin(&realm("acme"), &session, 5))
                         .unwrap();
                 }
             });
@@ -272,7 +294,7 @@ async fn racers_do_not_revive_what_was_ended(sessions: &dyn Sessions) {
                 });
             }
             scope.spawn(|| {
-                let ended = runtime.block_on(sessions.end_all(&tenant("acme"), "ada", NOW));
+                let ended = runtime.block_on(sessions.end_all(&realm("acme"), "ada", NOW));
                 assert_eq!(ended.unwrap(), 1, "round {round}");
             });
         });
@@ -284,7 +306,7 @@ async fn racers_do_not_revive_what_was_ended(sessions: &dyn Sessions) {
 #[tokio::test]
 async fn a_process_keeps_so_many_and_refuses_more_rather_than_forget_one() {
     let sessions = MemorySessions::keeping(2);
-    let acme = tenant("acme");
+    let acme = realm("acme");
     for id in ["a", "b"] {
         begin(&sessions, id, id, NOW).await;
     }

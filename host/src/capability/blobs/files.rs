@@ -59,6 +59,18 @@ impl FilesBlobs {
         Ok(shelf)
     }
 
+    /// Removes the shelf of a tenant, unless somebody else uses it: then it stays, empty.
+    fn take_down(&self, tenant: &TenantId, shelf: Arc<Shelf>) -> Result<(), BlobError> {
+        // Nobody opens it meanwhile.
+        let mut shelves = self.shelves.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::strong_count(&shelf) > 2 {
+            return Ok(());
+        }
+        shelves.remove(tenant);
+        drop(shelf);
+        Shelf::take_down(&self.folder.join(tenant.as_str()))
+    }
+
     fn with<T>(
         &self,
         tenant: &TenantId,
@@ -128,11 +140,21 @@ impl Blobs for FilesBlobs {
         self.with(at.tenant, |shelf| shelf.versions(at, part))
     }
 
-    async fn empty(&self, tenant: &TenantId, bucket: &Bucket) -> Result<(), BlobError> {
+    async fn forget(&self, tenant: &TenantId, buckets: &[Bucket]) -> Result<u64, BlobError> {
         if !Shelf::is_in(&self.folder.join(tenant.as_str())) {
-            return Ok(());
+            return Ok(0);
         }
-        self.with(tenant, |shelf| shelf.empty(bucket))
+        blocking::run(|| {
+            let shelf = self.shelf(tenant)?;
+            let mut versions = 0;
+            for bucket in buckets {
+                versions += shelf.empty(bucket)?;
+            }
+            if shelf.holds_nothing()? {
+                self.take_down(tenant, shelf)?;
+            }
+            Ok(versions)
+        })
     }
 
     async fn link_get(&self, at: Address<'_>, version: &str, ends_at: u64) -> Result<Link, BlobError> {

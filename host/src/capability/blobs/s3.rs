@@ -361,8 +361,12 @@ impl Blobs for S3Blobs {
         Ok(Page { entries, next })
     }
 
-    async fn empty(&self, tenant: &TenantId, bucket: &Bucket) -> Result<(), BlobError> {
-        self.remove_all(tenant, bucket).await
+    async fn forget(&self, tenant: &TenantId, buckets: &[Bucket]) -> Result<u64, BlobError> {
+        let mut versions = 0;
+        for bucket in buckets {
+            versions += self.remove_all(tenant, bucket).await?;
+        }
+        Ok(versions)
     }
 
     async fn link_get(&self, at: Address<'_>, version: &str, ends_at: u64) -> Result<Link, BlobError> {

@@ -17,6 +17,7 @@
 mod codec;
 mod connection;
 mod find;
+mod forget;
 mod lines;
 mod plan;
 mod prepare;
@@ -92,26 +93,23 @@ impl MongoDocuments {
         }
     }
 
-    fn known(&self, tenant: &TenantId) -> Option<Arc<TenantDocuments>> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.get(tenant).and_then(Weak::upgrade)
+    fn connection(&self, tenant: &TenantId) -> Connection {
+        let database = match &self.placement {
+            Placement::Shared => self.database.database().clone(),
+            Placement::PerTenant(prefix) => self.database.client().database(&format!("{prefix}{tenant}")),
+        };
+        Connection::new(database, tenant.clone(), self.limits.clone())
     }
 }
 
 #[async_trait]
 impl DocumentStore for MongoDocuments {
     async fn open(&self, tenant: &TenantId) -> Result<Arc<dyn Documents>, DocumentError> {
-        if let Some(documents) = self.known(tenant) {
-            return Ok(documents);
-        }
-        let database = match &self.placement {
-            Placement::Shared => self.database.database().clone(),
-            Placement::PerTenant(prefix) => self.database.client().database(&format!("{prefix}{tenant}")),
-        };
-        let db = Connection::new(database, tenant.clone(), self.limits.clone());
+        let db = self.connection(tenant);
+        // Also where it was open before: it may have been removed since.
         db.bounded(turn::make(&db)).await?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another task may have opened it meanwhile; its turn is the one that counts.
+        // Its turn is the one that counts.
         if let Some(documents) = open.get(tenant).and_then(Weak::upgrade) {
             return Ok(documents);
         }
@@ -122,6 +120,10 @@ impl DocumentStore for MongoDocuments {
         });
         open.insert(tenant.clone(), Arc::downgrade(&documents));
         Ok(documents)
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), DocumentError> {
+        forget::forget(&self.connection(tenant)).await
     }
 }
 

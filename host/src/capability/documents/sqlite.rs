@@ -22,7 +22,7 @@ use self::unit::SqliteUnit;
 use super::query::Find;
 use super::{Checkpoint, Collection, Document, DocumentError, DocumentStore, Documents, Line, Page, Unit};
 use crate::blocking;
-use crate::sqlite::{Readers, open_writer};
+use crate::sqlite::{self, Readers, open_writer};
 
 /// Bounds of [`SqliteDocuments`].
 #[derive(Debug, Clone)]
@@ -51,19 +51,48 @@ impl SqliteDocuments {
     }
 }
 
+impl SqliteDocuments {
+    fn path(&self, tenant: &TenantId) -> PathBuf {
+        self.folder.join(tenant.as_str()).join("documents.db")
+    }
+
+    /// A tenant's documents, which others may have open. Blocks.
+    fn opened(&self, tenant: &TenantId) -> Result<Arc<TenantDocuments>, DocumentError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(documents) = open.get(tenant).and_then(Weak::upgrade) {
+            return Ok(documents);
+        }
+        let documents = Arc::new(TenantDocuments::open(self.path(tenant), &self.limits)?);
+        open.insert(tenant.clone(), Arc::downgrade(&documents));
+        Ok(documents)
+    }
+
+    /// Removes a tenant's file, unless somebody else has it open: then it stays, empty. Blocks.
+    fn remove_file(&self, tenant: &TenantId, documents: Arc<TenantDocuments>) -> Result<(), DocumentError> {
+        // Nobody opens it meanwhile.
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if Arc::strong_count(&documents) > 1 || Arc::strong_count(&documents.writer) > 1 {
+            return Ok(());
+        }
+        open.remove(tenant);
+        drop(documents);
+        sqlite::remove(&self.path(tenant)).map_err(|error| DocumentError::Failed(error.to_string()))
+    }
+}
+
 #[async_trait]
 impl DocumentStore for SqliteDocuments {
     async fn open(&self, tenant: &TenantId) -> Result<Arc<dyn Documents>, DocumentError> {
-        blocking::run(|| {
-            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(documents) = open.get(tenant).and_then(Weak::upgrade) {
-                return Ok(documents as Arc<dyn Documents>);
-            }
-            let path = self.folder.join(tenant.as_str()).join("documents.db");
-            let documents = Arc::new(TenantDocuments::open(path, &self.limits)?);
-            open.insert(tenant.clone(), Arc::downgrade(&documents));
-            Ok(documents as Arc<dyn Documents>)
-        })
+        Ok(blocking::run(|| self.opened(tenant))?)
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), DocumentError> {
+        if !self.path(tenant).exists() {
+            return Ok(());
+        }
+        let documents = blocking::run(|| self.opened(tenant))?;
+        documents.clear().await?;
+        blocking::run(|| self.remove_file(tenant, documents))
     }
 }
 
@@ -83,6 +112,16 @@ impl TenantDocuments {
         Ok(Self {
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
             readers,
+        })
+    }
+
+    /// Removes all collections and checkpoints.
+    async fn clear(&self) -> Result<(), DocumentError> {
+        let mut writer = self.writer.lock().await;
+        blocking::run(|| {
+            let transaction = writer.transaction()?;
+            schema::clear(&transaction)?;
+            Ok(transaction.commit()?)
         })
     }
 

@@ -21,8 +21,8 @@ const BEHIND_MAX: usize = 1_024;
 pub struct Announced {
     /// Which.
     pub tenant: TenantId,
-    /// What else.
-    pub news: News,
+    /// What else; nothing of one that is being removed.
+    pub news: Option<News>,
 }
 
 /// How a tenant is run.
@@ -30,6 +30,10 @@ pub struct Announced {
 pub struct News {
     /// The number of its generation.
     pub generation: u64,
+    /// Tells it from others that had its id before, see
+    /// [`TenantRecord::life`](millwork_registry::generation::TenantRecord::life).
+    #[serde(default)]
+    pub life: Option<String>,
     /// Where the host is that works for it, `http://host:port`.
     pub home: String,
 }
@@ -51,8 +55,8 @@ pub trait Announcements: Send + Sync + 'static {
     async fn listen(&self) -> Result<mpsc::Receiver<Announced>, BusError>;
 }
 
-/// In a key-value bucket of JetStream: a key for each tenant, whose value is its [`News`] as JSON. Who begins to listen is
-/// told the last of each tenant first.
+/// In a key-value bucket of JetStream: a key for each tenant, whose value is its [`News`] as JSON; that it is removed tells
+/// that there are none. Who begins to listen is told the last of each tenant first.
 pub struct NatsAnnouncements(kv::Store);
 
 impl NatsAnnouncements {
@@ -77,8 +81,12 @@ impl NatsAnnouncements {
 #[async_trait]
 impl Announcements for NatsAnnouncements {
     async fn announce(&self, announced: &Announced) -> Result<(), BusError> {
-        let news = serde_json::to_vec(&announced.news).map_err(failed)?;
-        let told = self.0.put(announced.tenant.as_str(), news.into()).await;
+        let tenant = announced.tenant.as_str();
+        let Some(news) = &announced.news else {
+            return self.0.purge(tenant).await.map_err(failed);
+        };
+        let news = serde_json::to_vec(news).map_err(failed)?;
+        let told = self.0.put(tenant, news.into()).await;
         told.map(drop).map_err(failed)
     }
 
@@ -94,10 +102,12 @@ impl Announcements for NatsAnnouncements {
                 match entry {
                     Some(Ok(entry)) => {
                         let news = serde_json::from_slice(&entry.value).ok();
-                        let tenant = TenantId::new(entry.key).ok();
-                        let Some((tenant, news)) = tenant.zip(news) else {
+                        let Ok(tenant) = TenantId::new(entry.key) else {
                             continue;
                         };
+                        if news.is_none() && entry.operation == kv::Operation::Put {
+                            continue;
+                        }
                         if send.send(Announced { tenant, news }).await.is_err() {
                             return;
                         }

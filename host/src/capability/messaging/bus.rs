@@ -200,6 +200,16 @@ pub trait Bus: Send + Sync + 'static {
     /// [`BusError`].
     async fn discard(&self, tenant: &TenantId, number: u64) -> Result<bool, BusError>;
 
+    /// Removes all that a tenant has here: events, commands, checkpoints and dead letters.
+    ///
+    /// # Errors
+    /// [`BusError`]; some of it may be left then.
+    async fn forget(&self, tenant: &TenantId) -> Result<(), BusError>;
+
+    /// A tenant of this id begins on this host: what is remembered here of one before is no longer so, and an id that was
+    /// accepted in another life is not known in this.
+    fn begin(&self, tenant: &TenantId, life: Option<&str>);
+
     /// Asks whoever answers to `subject`, once.
     ///
     /// # Errors

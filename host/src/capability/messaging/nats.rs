@@ -2,10 +2,12 @@
 //!
 //! Subjects, each with its tenant, so that the server's permissions can tell tenants apart: `evt.<tenant>.<subject>` in the
 //! stream EVENTS, `cmd.<tenant>.<subject>` in COMMANDS (a work queue), `dlq.<tenant>` in DLQ, `rpc.<tenant>.<subject>` for
-//! questions. No stream discards what it has accepted: a full one refuses. An event's id is its Nats-Msg-Id: the server
-//! passes over a second one for [`NatsLimits::duplicate_window`], and readers drop what they have seen after that.
+//! questions. No stream discards what it has accepted: a full one refuses. An event's id ends its Nats-Msg-Id: the server
+//! passes over a second one for [`NatsLimits::duplicate_window`], and readers drop what they have seen after that. The
+//! server knows ids longer than what was removed with them, so they begin with tenant and life.
 
 pub(super) mod streams;
+mod lives;
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -84,6 +86,8 @@ pub struct NatsBus {
     checkpoints: kv::Store,
     /// std's lock: held for a look only.
     queues: Mutex<HashMap<TenantId, Consumer<PullConfig>>>,
+    /// Of the tenants that have one. std's lock: held for a look only.
+    lives: Mutex<HashMap<TenantId, String>>,
     /// Tasks that listen for news, ended with the bus. std's lock: held for a look only.
     news: Mutex<HashMap<TenantId, (watch::Receiver<u64>, AbortHandle)>>,
 }
@@ -116,6 +120,7 @@ impl NatsBus {
             prefix: settings.prefix.clone(),
             limits: settings.limits.clone(),
             queues: Mutex::default(),
+            lives: Mutex::default(),
             news: Mutex::default(),
         })
     }
@@ -133,7 +138,7 @@ impl NatsBus {
         if let Some(known) = known {
             return Ok(known);
         }
-        let name = format!("commands-{tenant}");
+        let name = queue_name(tenant);
         let config = PullConfig {
             durable_name: Some(name.clone()),
             filter_subject: self.subject("cmd", tenant, ">"),
@@ -215,16 +220,17 @@ fn message_id(message: &StreamMessage) -> String {
     id.map(ToString::to_string).unwrap_or_default()
 }
 
-/// A message of a stream at its place, whose subject begins with `before`.
-fn placed(message: StreamMessage, tenant: &TenantId, before: &str) -> Published {
+fn queue_name(tenant: &TenantId) -> String {
+    format!("commands-{tenant}")
+}
+
+/// A message of a stream at its place, whose subject and id begin so.
+fn placed(message: StreamMessage, before: &str, before_id: &str) -> Published {
     let id = message_id(&message);
-    let own = id
-        .strip_prefix(tenant.as_str())
-        .and_then(|rest| rest.strip_prefix('/'));
     Published {
         position: message.sequence,
         message: Message {
-            id: own.unwrap_or(&id).to_owned(),
+            id: id.strip_prefix(before_id).unwrap_or(&id).to_owned(),
             subject: message
                 .subject
                 .strip_prefix(before)
@@ -239,11 +245,12 @@ fn placed(message: StreamMessage, tenant: &TenantId, before: &str) -> Published 
 impl Bus for NatsBus {
     async fn publish(&self, tenant: &TenantId, events: &[Message]) -> Result<(), BusError> {
         let mut acknowledged = Vec::with_capacity(events.len());
+        let before_id = self.before_id(tenant);
         for event in events {
             let subject = self.subject("evt", tenant, &event.subject);
             let message = PublishMessage::build()
                 .payload(event.payload.clone())
-                .message_id(format!("{tenant}/{}", event.id));
+                .message_id(format!("{before_id}{}", event.id));
             acknowledged.push(
                 self.context
                     .send_publish(subject, message)
@@ -267,7 +274,10 @@ impl Bus for NatsBus {
         let subject = self.subject("evt", tenant, &format!("{first}.>"));
         let before = self.subject("evt", tenant, "");
         let found = self.read(&self.events, &subject, after, limit).await?;
-        let published = found.into_iter().map(|message| placed(message, tenant, &before));
+        let before_id = self.before_id(tenant);
+        let published = found
+            .into_iter()
+            .map(|message| placed(message, &before, &before_id));
         Ok(published.collect())
     }
 
@@ -305,7 +315,7 @@ impl Bus for NatsBus {
         let subject = self.subject("cmd", tenant, &command.subject);
         let message = PublishMessage::build()
             .payload(command.payload.clone())
-            .message_id(format!("{tenant}/{}", command.id));
+            .message_id(format!("{}{}", self.before_id(tenant), command.id));
         let accepted = self.context.send_publish(subject, message).await;
         accepted.map_err(refused)?.await.map_err(refused)?;
         Ok(())
@@ -316,13 +326,16 @@ impl Bus for NatsBus {
         let found = self
             .read(&self.commands, &format!("{before}>"), after, limit)
             .await?;
-        let queued = found.into_iter().map(|message| placed(message, tenant, &before));
+        let before_id = self.before_id(tenant);
+        let queued = found
+            .into_iter()
+            .map(|message| placed(message, &before, &before_id));
         Ok(queued.collect())
     }
 
     async fn take(&self, tenant: &TenantId, limit: u32, wait: Duration) -> Result<Vec<Taken>, BusError> {
         let queue = self.queue(tenant).await?;
-        let before = self.subject("cmd", tenant, "");
+        let (before, before_id) = (self.subject("cmd", tenant, ""), self.before_id(tenant));
         let limit = limit as usize;
         // What is there is taken at once; only for the first is it worth to wait.
         let mut batch = queue
@@ -333,13 +346,13 @@ impl Bus for NatsBus {
             .map_err(failed)?;
         let mut taken = Vec::new();
         while let Some(message) = batch.next().await {
-            taken.push(streams::taken(message.map_err(failed)?, tenant, &before)?);
+            taken.push(streams::taken(message.map_err(failed)?, &before, &before_id)?);
         }
         if taken.is_empty() && !wait.is_zero() {
             let waiting = queue.batch().max_messages(1).expires(wait);
             let mut batch = waiting.messages().await.map_err(failed)?;
             while let Some(message) = batch.next().await {
-                taken.push(streams::taken(message.map_err(failed)?, tenant, &before)?);
+                taken.push(streams::taken(message.map_err(failed)?, &before, &before_id)?);
             }
         }
         Ok(taken)
@@ -401,6 +414,14 @@ impl Bus for NatsBus {
             return Ok(false);
         }
         self.letters.delete_message(number).await.map_err(failed)
+    }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), BusError> {
+        self.remove_all(tenant).await
+    }
+
+    fn begin(&self, tenant: &TenantId, life: Option<&str>) {
+        self.begin_life(tenant, life);
     }
 
     async fn ask(

@@ -21,6 +21,9 @@ use crate::blocking;
 use crate::capability::platform::now_ms;
 use crate::sqlite::{OpenError, open_writer};
 
+/// Rows that are removed in one transaction, so that others do not wait for all of them.
+const FORGOTTEN_AT_ONCE: u32 = 5_000;
+
 /// Bounds of the embedded bus.
 #[derive(Debug, Clone)]
 pub struct SqliteBusLimits {
@@ -336,6 +339,19 @@ impl Bus for SqliteBus {
         })?;
         Ok(gone > 0)
     }
+
+    async fn forget(&self, tenant: &TenantId) -> Result<(), BusError> {
+        for removal in schema::FORGET {
+            while self.with(|db| {
+                db.prepare_cached(removal)?
+                    .execute(params![tenant.as_str(), FORGOTTEN_AT_ONCE])
+            })? > 0
+            {}
+        }
+        Ok(())
+    }
+
+    fn begin(&self, _: &TenantId, _: Option<&str>) {}
 
     async fn ask(
         &self,

@@ -17,7 +17,7 @@ use elasticsearch::http::Url;
 use elasticsearch::http::request::JsonBody;
 use elasticsearch::http::response::Response;
 use elasticsearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
-use elasticsearch::indices::{IndicesCreateParts, IndicesRefreshParts};
+use elasticsearch::indices::{IndicesCreateParts, IndicesDeleteParts, IndicesRefreshParts};
 use elasticsearch::{BulkParts, Elasticsearch, SearchParts};
 use millwork_registry::id::TenantId;
 use serde_json::{Value as Json, json};
@@ -27,6 +27,9 @@ use super::{Change, Document, Find, Found, Index, Matches, Search, SearchError, 
 
 /// Most of a server's explanation that an error repeats, in characters.
 const REASON_CHARS_MAX: usize = 300;
+
+/// Indexes that one request removes: their names stand in its path.
+const FORGOTTEN_AT_ONCE: usize = 20;
 
 /// Where the server is and what it is asked for.
 #[derive(Debug, Clone)]
@@ -140,8 +143,13 @@ impl ElasticsearchSearch {
             .take(8)
             .map(|byte| format!("{byte:02x}"))
             .collect();
-        let (prefix, lower) = (&self.settings.prefix, of.name.to_ascii_lowercase());
-        format!("{prefix}{tenant}.{}.{lower}.{hash}", of.module)
+        let (beginning, lower) = (self.beginning(tenant), of.name.to_ascii_lowercase());
+        format!("{beginning}{}.{lower}.{hash}", of.module)
+    }
+
+    /// What the names of a tenant's indexes begin with. No tenant's id has a dot.
+    fn beginning(&self, tenant: &TenantId) -> String {
+        format!("{}{tenant}.", self.settings.prefix)
     }
 
     fn written(&self, name: &str) -> Option<Written> {
@@ -238,6 +246,26 @@ impl Search for ElasticsearchSearch {
         let hits = std::mem::take(hits.ok_or_else(|| strange("it lists no hits"))?);
         let found: Result<_, _> = hits.into_iter().map(found).collect();
         Ok(Matches { total, found: found? })
+    }
+
+    async fn forget(&self, tenant: &TenantId, indexes: &[Index]) -> Result<(), SearchError> {
+        let names: Vec<String> = indexes.iter().map(|of| self.name(tenant, of)).collect();
+        for some in names.chunks(FORGOTTEN_AT_ONCE) {
+            let some: Vec<&str> = some.iter().map(String::as_str).collect();
+            let indices = self.client.indices();
+            let delete = indices.delete(IndicesDeleteParts::Index(&some));
+            let done = delete.ignore_unavailable(true).send().await;
+            answered(done.map_err(unreachable)?).await?;
+        }
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|name, _| !names.contains(name));
+        Ok(())
+    }
+
+    fn begin(&self, tenant: &TenantId) {
+        let own = self.beginning(tenant);
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.retain(|name, _| !name.starts_with(&own));
     }
 
     async fn suggest(

@@ -8,6 +8,7 @@ mod question;
 mod schema;
 
 use std::collections::{BTreeSet, HashMap};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -139,6 +140,24 @@ impl Search for TantivySearch {
             None => Ok(Matches::default()),
         })
     }
+
+    async fn forget(&self, tenant: &TenantId, indexes: &[Index]) -> Result<(), SearchError> {
+        blocking::run(|| {
+            let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+            for of in indexes {
+                let path = self.path(tenant, of);
+                // Who still searches it has its files open, which are there until then.
+                open.remove(&path);
+                match std::fs::remove_dir_all(&path) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
+                    _ => {}
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn begin(&self, _: &TenantId) {}
 
     async fn suggest(
         &self,

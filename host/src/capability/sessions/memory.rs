@@ -5,9 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use millwork_registry::id::TenantId;
 
-use super::{Handle, Session, SessionError, Sessions};
+use super::{Handle, Realm, Session, SessionError, Sessions};
 
 /// Sessions that are kept; further ones are refused, since to forget one would sign somebody out.
 const SESSIONS_MAX: usize = 100_000;
@@ -21,9 +20,9 @@ pub struct MemorySessions {
 
 #[derive(Default)]
 struct Kept {
-    sessions: HashMap<(TenantId, Handle), Session>,
+    sessions: HashMap<(Realm, Handle), Session>,
     /// In the order in which they began.
-    of_users: HashMap<(TenantId, String), Vec<Handle>>,
+    of_users: HashMap<(Realm, String), Vec<Handle>>,
 }
 
 impl MemorySessions {
@@ -54,25 +53,25 @@ impl Default for MemorySessions {
 }
 
 impl Kept {
-    fn of(&self, tenant: &TenantId, user: &str) -> Vec<Session> {
-        let handles = self.of_users.get(&(tenant.clone(), user.to_owned()));
-        let find = |handle: &Handle| self.sessions.get(&(tenant.clone(), handle.clone())).cloned();
+    fn of(&self, realm: &Realm, user: &str) -> Vec<Session> {
+        let handles = self.of_users.get(&(realm.clone(), user.to_owned()));
+        let find = |handle: &Handle| self.sessions.get(&(realm.clone(), handle.clone())).cloned();
         handles.into_iter().flatten().filter_map(find).collect()
     }
 
-    fn insert(&mut self, tenant: &TenantId, session: &Session) {
-        let owner = (tenant.clone(), session.user.clone());
+    fn insert(&mut self, realm: &Realm, session: &Session) {
+        let owner = (realm.clone(), session.user.clone());
         let handles = self.of_users.entry(owner).or_default();
         handles.push(session.handle.clone());
-        let key = (tenant.clone(), session.handle.clone());
+        let key = (realm.clone(), session.handle.clone());
         self.sessions.insert(key, session.clone());
     }
 
-    fn remove(&mut self, tenant: &TenantId, handle: &Handle) {
-        let Some(session) = self.sessions.remove(&(tenant.clone(), handle.clone())) else {
+    fn remove(&mut self, realm: &Realm, handle: &Handle) {
+        let Some(session) = self.sessions.remove(&(realm.clone(), handle.clone())) else {
             return;
         };
-        let owner = (tenant.clone(), session.user);
+        let owner = (realm.clone(), session.user);
         if let Some(handles) = self.of_users.get_mut(&owner) {
             handles.retain(|other| other != handle);
             if handles.is_empty() {
@@ -81,85 +80,79 @@ impl Kept {
         }
     }
 
-    fn remove_all(&mut self, tenant: &TenantId, sessions: &[Session]) {
+    fn remove_all(&mut self, realm: &Realm, sessions: &[Session]) {
         for session in sessions {
-            self.remove(tenant, &session.handle);
+            self.remove(realm, &session.handle);
         }
     }
 
     /// Forgets those that are over, of all users.
     fn sweep(&mut self, now: u64) {
-        let over =
-            |(key, session): (&(TenantId, Handle), &Session)| session.is_over(now).then(|| key.clone());
+        let over = |(key, session): (&(Realm, Handle), &Session)| session.is_over(now).then(|| key.clone());
         let keys: Vec<_> = self.sessions.iter().filter_map(over).collect();
-        for (tenant, handle) in keys {
-            self.remove(&tenant, &handle);
+        for (realm, handle) in keys {
+            self.remove(&realm, &handle);
         }
     }
 }
 
 #[async_trait]
 impl Sessions for MemorySessions {
-    async fn begin(
-        &self,
-        tenant: &TenantId,
-        session: &Session,
-        per_user_max: usize,
-    ) -> Result<(), SessionError> {
+    async fn begin(&self, realm: &Realm, session: &Session, per_user_max: usize) -> Result<(), SessionError> {
         let mut kept = self.kept();
         let now = session.created_at;
         let (over, alive): (Vec<_>, Vec<_>) = kept
-            .of(tenant, &session.user)
+            .of(realm, &session.user)
             .into_iter()
             .partition(|other| other.is_over(now));
-        kept.remove_all(tenant, &over);
+        kept.remove_all(realm, &over);
         let too_many = (alive.len() + 1).saturating_sub(per_user_max);
-        kept.remove_all(tenant, alive.get(..too_many).unwrap_or(&alive));
+        kept.remove_all(realm, alive.get(..too_many).unwrap_or(&alive));
         if kept.sessions.len() >= self.sessions_max {
             kept.sweep(now);
         }
         if kept.sessions.len() >= self.sessions_max {
             return Err(SessionError(format!("{} are kept already", self.sessions_max)));
         }
-        kept.insert(tenant, session);
+        kept.insert(realm, session);
         Ok(())
     }
 
     async fn touch(
         &self,
-        tenant: &TenantId,
+        realm: &Realm,
         handle: &Handle,
         now: u64,
         idle: Duration,
     ) -> Result<Option<Session>, SessionError> {
         let mut kept = self.kept();
-        let found = kept.sessions.get_mut(&(tenant.clone(), handle.clone()));
+        let found = kept.sessions.get_mut(&(realm.clone(), handle.clone()));
         Ok(found.filter(|session| !session.is_over(now)).map(|session| {
             session.see(now, idle);
             session.clone()
         }))
     }
 
-    async fn list(&self, tenant: &TenantId, user: &str, now: u64) -> Result<Vec<Session>, SessionError> {
-        let mut sessions = self.kept().of(tenant, user);
+    async fn list(&self, realm: &Realm, user: &str, now: u64) -> Result<Vec<Session>, SessionError> {
+        let mut sessions = self.kept().of(realm, user);
         sessions.retain(|session| !session.is_over(now));
         Ok(sessions)
     }
 
-    async fn end(&self, tenant: &TenantId, user: &str, handle: &Handle) -> Result<bool, SessionError> {
+    async fn end(&self, realm: &Realm, user: &str, handle: &Handle) -> Result<bool, SessionError> {
         let mut kept = self.kept();
-        let sessions = kept.of(tenant, user);
+        let sessions = kept.of(realm, user);
         let is_theirs = sessions.iter().any(|session| session.handle == *handle);
         if is_theirs {
-            kept.remove(tenant, handle);
+            kept.remove(realm, handle);
         }
         Ok(is_theirs)
     }
 
-    async fn end_all(&self, tenant: &TenantId, user: &str, now: u64) -> Result<usize, SessionError> {
+    async fn end_all(&self, realm: &Realm, user: &str, now: u64) -> Result<usize, SessionError> {
         let mut kept = self.kept();
-        let sessions = kept.of(tenant, user);
-        kept.remove_all(tenant, &sessions);
+        let sessions = kept.of(realm, user);
+        kept.remove_all(realm, &sessions);
         Ok(sessions.iter().filter(|session| !session.is_over(now)).count())
     }
 }

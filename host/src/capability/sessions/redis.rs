@@ -1,7 +1,7 @@
-//! Sessions in Redis, for all hosts of a cluster: each a hash `sess:{<tenant>}:<handle>` that Redis forgets when it ends, and
-//! for each user the set of their handles, `sess:{<tenant>}:of:<user>`.
+//! Sessions in Redis, for all hosts of a cluster: each a hash `sess:{<realm>}:<handle>` that Redis forgets when it ends, and
+//! for each user the set of their handles, `sess:{<realm>}:of:<user>`.
 //!
-//! The braces are Redis' own: what stands in them puts all of a tenant on one node of a cluster of Redis, where a script can
+//! The braces are Redis' own: what stands in them puts all of a realm on one node of a cluster of Redis, where a script can
 //! reach it. What is asked is one script, which takes effect as a whole.
 
 use std::collections::HashMap;
@@ -9,10 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use millwork_registry::id::TenantId;
 use redis::Script;
 
-use super::{Handle, Session, SessionError, Sessions, milliseconds};
+use super::{Handle, Realm, Session, SessionError, Sessions, milliseconds};
 use crate::redis_link::{RedisLink, Unanswered};
 
 /// `KEYS`: the session, and those of its user; `ARGV`: what keys of sessions begin with, most sessions, the handle, when it
@@ -120,35 +119,30 @@ impl RedisSessions {
         }
     }
 
-    /// What keys of the tenant's sessions begin with.
-    fn beginning(&self, tenant: &TenantId) -> String {
-        self.link.key(&format!("sess:{{{tenant}}}:"))
+    /// What keys of the realm's sessions begin with.
+    fn beginning(&self, realm: &Realm) -> String {
+        self.link.key(&format!("sess:{{{realm}}}:"))
     }
 
-    fn session(&self, tenant: &TenantId, handle: &Handle) -> String {
-        format!("{}{}", self.beginning(tenant), handle.as_str())
+    fn session(&self, realm: &Realm, handle: &Handle) -> String {
+        format!("{}{}", self.beginning(realm), handle.as_str())
     }
 
     /// No handle begins so.
-    fn of_user(&self, tenant: &TenantId, user: &str) -> String {
-        format!("{}of:{user}", self.beginning(tenant))
+    fn of_user(&self, realm: &Realm, user: &str) -> String {
+        format!("{}of:{user}", self.beginning(realm))
     }
 }
 
 #[async_trait]
 impl Sessions for RedisSessions {
-    async fn begin(
-        &self,
-        tenant: &TenantId,
-        session: &Session,
-        per_user_max: usize,
-    ) -> Result<(), SessionError> {
+    async fn begin(&self, realm: &Realm, session: &Session, per_user_max: usize) -> Result<(), SessionError> {
         let roles = serde_json::to_string(&session.roles);
         let mut begin = self.begin.prepare_invoke();
         begin
-            .key(self.session(tenant, &session.handle))
-            .key(self.of_user(tenant, &session.user))
-            .arg(self.beginning(tenant))
+            .key(self.session(realm, &session.handle))
+            .key(self.of_user(realm, &session.user))
+            .arg(self.beginning(realm))
             .arg(per_user_max)
             .arg(session.handle.as_str())
             .arg(session.created_at)
@@ -163,23 +157,23 @@ impl Sessions for RedisSessions {
 
     async fn touch(
         &self,
-        tenant: &TenantId,
+        realm: &Realm,
         handle: &Handle,
         now: u64,
         idle: Duration,
     ) -> Result<Option<Session>, SessionError> {
         let mut touch = self.touch.prepare_invoke();
         touch
-            .key(self.session(tenant, handle))
+            .key(self.session(realm, handle))
             .arg(now)
             .arg(milliseconds(idle));
         let found: Option<HashMap<String, String>> = self.link.run(&touch).await?;
         found.map(read).transpose()
     }
 
-    async fn list(&self, tenant: &TenantId, user: &str, now: u64) -> Result<Vec<Session>, SessionError> {
+    async fn list(&self, realm: &Realm, user: &str, now: u64) -> Result<Vec<Session>, SessionError> {
         let mut list = self.list.prepare_invoke();
-        list.key(self.of_user(tenant, user)).arg(self.beginning(tenant));
+        list.key(self.of_user(realm, user)).arg(self.beginning(realm));
         let found: Vec<HashMap<String, String>> = self.link.run(&list).await?;
         let mut sessions = found.into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
         sessions.retain(|session| !session.is_over(now));
@@ -187,20 +181,20 @@ impl Sessions for RedisSessions {
         Ok(sessions)
     }
 
-    async fn end(&self, tenant: &TenantId, user: &str, handle: &Handle) -> Result<bool, SessionError> {
+    async fn end(&self, realm: &Realm, user: &str, handle: &Handle) -> Result<bool, SessionError> {
         let mut end = self.end.prepare_invoke();
-        end.key(self.session(tenant, handle))
-            .key(self.of_user(tenant, user))
+        end.key(self.session(realm, handle))
+            .key(self.of_user(realm, user))
             .arg(user)
             .arg(handle.as_str());
         Ok(self.link.run(&end).await?)
     }
 
-    async fn end_all(&self, tenant: &TenantId, user: &str, now: u64) -> Result<usize, SessionError> {
+    async fn end_all(&self, realm: &Realm, user: &str, now: u64) -> Result<usize, SessionError> {
         let mut end_all = self.end_all.prepare_invoke();
         end_all
-            .key(self.of_user(tenant, user))
-            .arg(self.beginning(tenant))
+            .key(self.of_user(realm, user))
+            .arg(self.beginning(realm))
             .arg(now);
         Ok(self.link.run(&end_all).await?)
     }

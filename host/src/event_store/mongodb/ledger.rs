@@ -75,9 +75,7 @@ impl Ledger {
                 id: append.command.id.clone(),
             });
         }
-        if self.gate == Gate::Closed {
-            return Err(AppendError::Closed(append.tenant.clone()));
-        }
+        self.gate.check(&append.tenant)?;
         check_form(append)?;
         let versions = self.check_versions(append)?;
         self.check_claims(append)?;

@@ -9,7 +9,7 @@ use mongodb::options::{ReadConcern, TransactionOptions};
 use mongodb::{ClientSession, Collection};
 use serde::de::DeserializeOwned;
 
-use super::super::portable::{Accepted, Each, Gate, Holding, Mark, Rejected};
+use super::super::portable::{Accepted, Each, Gate, Holding, Mark, Rejected, disturbed};
 use super::super::{Claim, StoreError, Subject};
 use super::batch::row_of;
 use super::schema::{
@@ -233,28 +233,45 @@ impl Shared {
         self.mongo.run(inserted).await.map(drop).map_err(failed)
     }
 
-    /// See [`super::super::portable::Portable::forget`]. The tenant's row goes last: with it the gate.
-    pub(super) async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError> {
+    /// See [`super::super::portable::Portable::forget`]. The tenant's row stays, as one that never wrote: it has the gate.
+    pub(super) async fn forget(&self, tenant: &TenantId) -> Result<u64, StoreError> {
         let (by_id, by_tenant) = (of_tenant(tenant), doc! { "tenant": tenant.as_str() });
+        self.set_gate(tenant, Gate::Gone).await?;
         let from = &self.collections;
-        let all = [
+        let events = self.remove(tenant, from.events.name(), &by_tenant).await?;
+        let rest = [
             (from.snapshots.name(), &by_id),
             (from.claims.name(), &by_id),
             (from.sequences.name(), &by_id),
             (from.commands.name(), &by_tenant),
             (from.rejections.name(), &by_tenant),
             (from.aggregates.name(), &by_id),
-            (from.events.name(), &by_tenant),
         ];
-        for (name, filter) in all {
-            self.remove(&self.mongo.collection(name), filter).await?;
+        for (name, filter) in rest {
+            self.remove(tenant, name, filter).await?;
         }
-        let removed = from.tenants.delete_one(row_of(tenant));
-        self.mongo.run(removed).await.map(drop).map_err(failed)
+        self.positions.forget(tenant);
+        let mut gone = row_of(tenant);
+        gone.insert(
+            "gate",
+            mongodb::bson::serialize_to_bson(&Gate::Gone).map_err(failed)?,
+        );
+        let start = doc! { "$set": { "position": 0_i64, "commands": 0_i64 } };
+        let reset = from.tenants.update_one(gone, start);
+        match self.mongo.run(reset).await.map_err(failed)?.matched_count {
+            0 => Err(disturbed(tenant)),
+            _ => Ok(events),
+        }
     }
 
-    async fn remove(&self, from: &Collection<Document>, filter: &Document) -> Result<(), StoreError> {
+    /// Removes what is found of a tenant that has gone, some at a time; gives how much.
+    async fn remove(&self, tenant: &TenantId, name: &str, filter: &Document) -> Result<u64, StoreError> {
+        let from: Collection<Document> = self.mongo.collection(name);
+        let mut all = 0;
         loop {
+            if self.gate(tenant).await? != Gate::Gone {
+                return Err(disturbed(tenant));
+            }
             let found = async {
                 let found = from.find(filter.clone()).projection(doc! { "_id": 1 });
                 found.limit(REMOVED_AT_ONCE).await?.try_collect().await
@@ -262,11 +279,12 @@ impl Shared {
             let found: Vec<Document> = self.mongo.run(found).await.map_err(failed)?;
             let ids: Vec<_> = found.iter().filter_map(|row| row.get("_id")).collect();
             if ids.is_empty() {
-                return Ok(());
+                return Ok(all);
             }
             let mut removed = filter.clone();
             removed.insert("_id", doc! { "$in": ids });
-            self.mongo.run(from.delete_many(removed)).await.map_err(failed)?;
+            let removed = self.mongo.run(from.delete_many(removed)).await.map_err(failed)?;
+            all += removed.deleted_count;
         }
     }
 }

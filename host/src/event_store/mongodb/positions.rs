@@ -44,6 +44,11 @@ impl Positions {
         }
     }
 
+    /// Who watches a tenant from now on is told where it is then.
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        self.lock().remove(tenant);
+    }
+
     fn tenants(&self) -> Vec<String> {
         self.lock().keys().map(ToString::to_string).collect()
     }

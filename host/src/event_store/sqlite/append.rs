@@ -78,8 +78,8 @@ pub(super) fn append(db: &Connection, tenants: &mut Tenants, append: &Append) ->
             id: append.command.id.clone(),
         }));
     }
-    if tenant.gate == Gate::Closed {
-        return Ok(Err(AppendError::Closed(append.tenant.clone())));
+    if let Err(refusal) = tenant.gate.check(&append.tenant) {
+        return Ok(Err(refusal));
     }
     match step.check()? {
         Ok(checked) => {

@@ -116,6 +116,11 @@ impl Positions {
         Ok(receiver)
     }
 
+    /// Who watches a tenant from now on is told where it is then.
+    pub(super) fn forget(&self, tenant: &TenantId) {
+        self.lock().remove(tenant);
+    }
+
     /// Tells what has become durable.
     pub(super) fn publish<'a>(&self, reached: impl Iterator<Item = (&'a TenantId, Position)>) {
         let watched = self.lock();

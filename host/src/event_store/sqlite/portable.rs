@@ -8,7 +8,7 @@ use millwork_registry::id::TenantId;
 use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::oneshot;
 
-use super::super::portable::{Accepted, Each, Gate, Holding, Mark, Portable, Rejected};
+use super::super::portable::{Accepted, Each, Gate, Holding, Mark, Portable, Rejected, disturbed};
 use super::super::{StoreError, Subject};
 use super::append::Tenants;
 use super::journal::{self, entry};
@@ -20,12 +20,14 @@ use crate::blocking;
 /// Rows that one transaction removes, so that others' appends do not wait for all of them.
 const REMOVED_AT_ONCE: u32 = 5_000;
 
-/// What is removed of a tenant, some rows at a time. Between two runs nobody reads it.
-const REMOVALS: &[&str] = &[
+/// Removes events, some at a time.
+const REMOVE_EVENTS: &str = "DELETE FROM events WHERE key IN \
+     (SELECT key FROM events WHERE key > ?1 << 40 AND key < (?1 + 1) << 40 LIMIT ?2)";
+
+/// Removes the rest of a tenant, some rows at a time. Between two runs nobody reads it.
+const REMOVE_REST: &[&str] = &[
     "DELETE FROM snapshots WHERE stream IN \
      (SELECT stream FROM snapshots WHERE stream > ?1 << 40 AND stream < (?1 + 1) << 40 LIMIT ?2)",
-    "DELETE FROM events WHERE key IN \
-     (SELECT key FROM events WHERE key > ?1 << 40 AND key < (?1 + 1) << 40 LIMIT ?2)",
     "DELETE FROM commands WHERE key IN (SELECT key FROM commands WHERE tenant = ?1 LIMIT ?2)",
     "DELETE FROM rejections WHERE key IN (SELECT key FROM rejections WHERE tenant = ?1 LIMIT ?2)",
     "DELETE FROM streams WHERE (tenant, module, aggregate, subject) IN \
@@ -43,6 +45,32 @@ impl SqliteEvents {
         let queued = self.queue.send(Request::Work { work, reply }).await;
         queued.map_err(|_| stopped())?;
         done.await.map_err(|_| stopped())?
+    }
+
+    /// Removes rows of a tenant that has gone, some at a time; gives how many.
+    async fn remove(&self, tenant: &TenantId, removal: &'static str) -> Result<u64, StoreError> {
+        let mut all = 0;
+        loop {
+            let (of, removed) = (tenant.clone(), Arc::new(AtomicUsize::new(0)));
+            let count = Arc::clone(&removed);
+            let work = move |db: &Connection, tenants: &mut Tenants| {
+                let known = tenants.get(db, &of)?;
+                if known.gate == Gate::Gone {
+                    let rows = db
+                        .prepare_cached(removal)?
+                        .execute((known.key.0, REMOVED_AT_ONCE))?;
+                    count.store(rows, Ordering::Relaxed);
+                }
+                // Its last position is another now.
+                tenants.forget();
+                Ok(())
+            };
+            self.work(Box::new(work)).await?;
+            match removed.load(Ordering::Relaxed) {
+                0 => return Ok(all),
+                rows => all += rows as u64,
+            }
+        }
     }
 }
 
@@ -148,26 +176,21 @@ impl Portable for SqliteEvents {
         self.work(Box::new(work)).await
     }
 
-    async fn forget(&self, tenant: &TenantId) -> Result<(), StoreError> {
-        for removal in REMOVALS {
-            loop {
-                let (tenant, removed) = (tenant.clone(), Arc::new(AtomicUsize::new(0)));
-                let count = Arc::clone(&removed);
-                let work = move |db: &Connection, tenants: &mut Tenants| {
-                    let key = tenants.get(db, &tenant)?.key;
-                    let rows = db.prepare_cached(removal)?.execute((key.0, REMOVED_AT_ONCE))?;
-                    // Its last position is another now.
-                    tenants.forget();
-                    count.store(rows, Ordering::Relaxed);
-                    Ok(())
-                };
-                self.work(Box::new(work)).await?;
-                if removed.load(Ordering::Relaxed) == 0 {
-                    break;
-                }
-            }
+    async fn forget(&self, tenant: &TenantId) -> Result<u64, StoreError> {
+        self.set_gate(tenant, Gate::Gone).await?;
+        let events = self.remove(tenant, REMOVE_EVENTS).await?;
+        for removal in REMOVE_REST {
+            self.remove(tenant, removal).await?;
         }
-        self.set_gate(tenant, Gate::Open).await
+        self.begin(tenant);
+        match self.gate(tenant).await? {
+            Gate::Gone => Ok(events),
+            _ => Err(disturbed(tenant)),
+        }
+    }
+
+    fn begin(&self, tenant: &TenantId) {
+        self.positions.forget(tenant);
     }
 }
 
@@ -181,6 +204,7 @@ pub(super) fn gate(db: &Connection, tenant: TenantKey) -> rusqlite::Result<Gate>
         None | Some(0) => Ok(Gate::Open),
         Some(1) => Ok(Gate::Closed),
         Some(2) => Ok(Gate::Arriving),
+        Some(3) => Ok(Gate::Gone),
         Some(other) => Err(rusqlite::Error::IntegralValueOutOfRange(0, other)),
     }
 }
@@ -191,6 +215,7 @@ fn set_gate(db: &Connection, tenants: &mut Tenants, tenant: &TenantId, gate: Gat
         Gate::Open => 0,
         Gate::Closed => 1,
         Gate::Arriving => 2,
+        Gate::Gone => 3,
     };
     db.prepare_cached("UPDATE tenants SET gate = ?2 WHERE key = ?1")?
         .execute((known.key.0, number))?;

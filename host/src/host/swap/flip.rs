@@ -188,10 +188,11 @@ pub(super) async fn retire(
     drop(modules);
     let bound = tokio::time::Instant::now() + host.config.swap.drain_max;
     for (release, mut drained, farewell) in waiting {
-        let mut stop = host.stop.subscribe();
+        let (mut stop, mut left) = (host.stop.subscribe(), tenant.left());
         tokio::select! {
             _ = drained.changed() => farewell.say().await,
             () = stopped(&mut stop) => return None,
+            () = stopped(&mut left) => return None,
             () = tokio::time::sleep_until(bound) => {
                 tracing::warn!(tenant = %tenant.id, release = &*release, "calls on a replaced release go on beyond the bound");
                 resident.push(release.to_string());
@@ -199,6 +200,7 @@ pub(super) async fn retire(
                     tokio::select! {
                         _ = drained.changed() => farewell.say().await,
                         () = stopped(&mut stop) => {}
+                        () = stopped(&mut left) => {}
                     }
                 }).await;
             }
@@ -207,7 +209,7 @@ pub(super) async fn retire(
     Some(resident)
 }
 
-/// Waits until the host stops.
+/// Waits until the host stops, or the tenant leaves it.
 async fn stopped(stop: &mut watch::Receiver<bool>) {
     // An error means that the host is gone, which is as good.
     drop(stop.wait_for(|stop| *stop).await);

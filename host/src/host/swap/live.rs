@@ -7,7 +7,7 @@ use millwork_registry::swap::{Stage, Step, Swap};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::config::crash::{CrashPoint, Moment};
+use crate::config::crash::{self, Moment};
 use crate::error::Error;
 use crate::host::Host;
 use crate::replay::Counter;
@@ -186,11 +186,11 @@ impl Live {
     /// Writes a step down, and then lets everybody see it.
     pub(super) fn record(&self, host: &Host, step: Step) -> Result<(), Error> {
         let name = step.name();
-        let crash = host.config.swap.crash.as_ref();
-        crash_at(crash, Moment::Before, name);
+        let wanted = host.config.swap.crash.as_ref();
+        crash::reach(wanted, Moment::Before, name);
         let mut swap = self.swap();
         blocking::run(|| host.swaps.record(&mut swap, step, now_ms()))?;
-        crash_at(crash, Moment::After, name);
+        crash::reach(wanted, Moment::After, name);
         tracing::info!(tenant = %swap.tenant, swap = swap.number, step = name, stage = %swap.stage, "swap");
         self.swap.send_replace(swap);
         Ok(())
@@ -202,13 +202,5 @@ fn cancelling(wish: &Wish) -> Option<String> {
     match wish {
         Wish::Cancel { by } => Some(by.clone()),
         _ => None,
-    }
-}
-
-/// Ends the process as a power loss would, where a test wants it.
-fn crash_at(wanted: Option<&CrashPoint>, moment: Moment, step: &str) {
-    if wanted.is_some_and(|wanted| wanted.step == step && wanted.moment == moment) {
-        tracing::error!(step, ?moment, "ends itself as told");
-        std::process::abort();
     }
 }

@@ -1,5 +1,5 @@
-//! Tenants that move: `/admin/v1/tenants/{tenant}/export`, `/admin/v1/tenants/{tenant}/freeze`,
-//! `/admin/v1/tenants/import`. All of it is the operator's.
+//! Tenants that move and go: `/admin/v1/tenants/{tenant}/export`, `/admin/v1/tenants/{tenant}/freeze`,
+//! `/admin/v1/tenants/import`, and `/admin/v1/tenants/{tenant}` itself. All of it is the operator's.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, HeaderValue};
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
-use axum::routing::{get, post, put};
+use axum::routing::{delete, get, post, put};
 use axum::{Extension, Router};
 use futures_util::stream;
 use millwork_registry::id::TenantId;
@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::host::migrate::{Destination, Strangers};
 use crate::http::auth::Domain;
 use crate::http::exchange::Exchange;
-use crate::http::params::Params;
+use crate::http::params::{self, Params};
 use crate::http::problem::{self, Problem};
 use crate::http::{body, reply};
 use crate::migrate::MEDIA_TYPE;
@@ -27,11 +27,16 @@ use crate::migrate::MEDIA_TYPE;
 /// Path of imports, which may take longer than other requests.
 pub(in crate::http) const IMPORT: &str = "/admin/v1/tenants/import";
 
+/// Path of a tenant, whose removal may take as long.
+pub(in crate::http) const TENANT: &str = "/admin/v1/tenants/{tenant}";
+
 pub(in crate::http) fn routes() -> Router<Arc<App>> {
     Router::new()
+        .route(TENANT, delete(remove))
         .route("/admin/v1/tenants/{tenant}/export", get(export))
         .route("/admin/v1/tenants/{tenant}/freeze", put(freeze).delete(thaw))
-        .route(IMPORT, post(import))
+        // A tenant may be called so, too.
+        .route(IMPORT, post(import).delete(remove))
 }
 
 /// The tenant in the path of an operator's request.
@@ -82,6 +87,15 @@ async fn thaw(
     let id = tenant(&app, &headers, id)?;
     app.host.thaw(&id).await?;
     reply::json(problem::OK, &json!({ "tenant": id, "moving": false }))
+}
+
+/// `DELETE /admin/v1/tenants/{tenant}`: a closed tenant with all it has.
+async fn remove(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap) -> Result<Response, Problem> {
+    let id = uri.path().rsplit('/').next().unwrap_or_default();
+    let id = tenant(&app, &headers, params::decode(id.to_owned())?)?;
+    let operator = app.principal(&headers)?;
+    tracing::warn!(by = operator.user, tenant = %id, "a tenant is to be removed");
+    reply::json(problem::OK, &app.host.remove(&id).await?)
 }
 
 /// `POST /admin/v1/tenants/import?as=<id>&profile=<name>&trust-keys`: the body is an archive.

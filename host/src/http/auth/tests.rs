@@ -25,6 +25,7 @@ fn principal(tenant: Option<&str>, roles: &[&str]) -> Principal {
         user: "ada".to_owned(),
         tenant: tenant.map(|id| TenantId::new(id).unwrap()),
         roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        issued_at: 0,
         expires_at: 100,
         session: None,
     }

@@ -54,6 +54,8 @@ impl From<Error> for Problem {
             Error::NotDelivered { .. } => Self::new(Kind::Conflict, "not-delivered", text),
             Error::NotRepeatable(_) => Self::new(Kind::Invalid, "read-model-not-repeatable", text),
             Error::Moving(_) => Self::new(Kind::Unavailable, "tenant-moving", text).retry_after(30),
+            Error::NotFrozen(_) => Self::new(Kind::Conflict, "tenant-not-frozen", text),
+            Error::Busy(_) => Self::new(Kind::Unavailable, "tenant-busy", text).retry_after(1),
             Error::Homeless(_) => Self::new(Kind::Unavailable, "tenant-homeless", text).retry_after(1),
             Error::Archive(refusal) => archive(&refusal),
             Error::Unavailable(_) => unavailable(text),

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     change, find, found, get, ids, invoices, object, on_every_backend, one, open, open_for, plain, put,
-    start_mongodb, start_sqlite,
+    put_all, start_mongodb, start_sqlite, tenant,
 };
 
 on_every_backend! {
@@ -24,6 +24,7 @@ on_every_backend! {
         a_tenant_has_one_store,
         tenants_do_not_see_each_other,
         collections_of_one_name_do_not_meet,
+        a_forgotten_tenant_has_no_documents,
     ],
 }
 
@@ -223,4 +224,42 @@ async fn collections_of_one_name_do_not_meet(store: &dyn DocumentStore) {
         .unwrap();
     unit.commit(None).await.unwrap();
     assert_eq!(get(documents.as_ref(), "a").await, Some(one("a")));
+}
+
+async fn a_forgotten_tenant_has_no_documents(store: &dyn DocumentStore) {
+    // Names that begin alike.
+    for of in ["a", "a-b", "a0"] {
+        let documents = open_for(store, of).await;
+        let mut unit = documents.begin().await.unwrap();
+        for of in [invoices(), plain()] {
+            put(unit.as_mut(), &of, one("a")).await.unwrap();
+        }
+        let collections = [invoices()];
+        unit.clear_shadow("sales.Invoices", &collections).await.unwrap();
+        unit.commit(Some(checkpoint(Line::Live, 7))).await.unwrap();
+    }
+    // Once while somebody has it open, and once while nobody has.
+    let held = open(store).await;
+    store.forget(&tenant("a")).await.unwrap();
+    assert!(
+        held.get(&invoices(), "a").await.is_err(),
+        "there is no collection"
+    );
+    assert!(held.checkpoints("sales.Invoices").await.unwrap().is_empty());
+    let anew = open(store).await;
+    assert!(get(anew.as_ref(), "a").await.is_none());
+    put_all(anew.as_ref(), &invoices(), &[one("b")]).await;
+    drop((held, anew));
+    for _ in 0..2 {
+        store.forget(&tenant("a")).await.unwrap();
+    }
+    let anew = open(store).await;
+    assert_eq!(found(anew.as_ref(), &invoices(), &find(json!({}))).await, [""; 0]);
+    assert!(anew.checkpoints("sales.Invoices").await.unwrap().is_empty());
+    put_all(anew.as_ref(), &plain(), &[one("c")]).await;
+    for of in ["a-b", "a0"] {
+        let other = open_for(store, of).await;
+        assert_eq!(found(other.as_ref(), &plain(), &find(json!({}))).await, ["a"]);
+        assert_eq!(other.checkpoints("sales.Invoices").await.unwrap().len(), 1);
+    }
 }

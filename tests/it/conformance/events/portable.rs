@@ -267,10 +267,17 @@ async fn a_forgotten_tenant_begins_anew(store: &dyn EventStore) {
     }
     let others = [marked(store, "a-b").await, marked(store, "a0").await];
     store.set_gate(&tenant("a"), Gate::Arriving).await.unwrap();
-    for _ in 0..2 {
-        store.forget(&tenant("a")).await.unwrap();
+    let watched = store.last_position(&tenant("a")).await.unwrap();
+    assert_eq!(*watched.borrow(), 2);
+    for events in [2, 0] {
+        assert_eq!(store.forget(&tenant("a")).await.unwrap(), events);
     }
-    assert_eq!(store.gate(&tenant("a")).await.unwrap(), Gate::Open);
+    let nowhere = draft("c1", "x", 0).of("a").event("Opened").append(store).await;
+    assert!(matches!(nowhere, Err(AppendError::Gone(_))), "{nowhere:?}");
+    assert_eq!(store.gate(&tenant("a")).await.unwrap(), Gate::Gone);
+    store.set_gate(&tenant("a"), Gate::Open).await.unwrap();
+    store.begin(&tenant("a"));
+    assert_eq!(*store.last_position(&tenant("a")).await.unwrap().borrow(), 0);
     assert_eq!(marked(store, "a").await, (Mark::default(), Vec::new()));
     assert!(store.feed(&tenant("a"), 0, 10).await.unwrap().is_empty());
     assert!(store.outcome(&tenant("a"), "c1").await.unwrap().is_none());

@@ -94,17 +94,21 @@ async fn two_hosts_share_one_queue_and_one_memory() {
 
 async fn check_announcements(one: &dyn Announcements, two: &dyn Announcements) {
     let mut heard = [one.listen().await.unwrap(), two.listen().await.unwrap()];
-    let announced = Announced {
-        tenant: tenant("told"),
-        news: News {
-            generation: 7,
-            home: "http://127.0.0.1:1".to_owned(),
-        },
+    let news = News {
+        generation: 7,
+        life: Some("first".to_owned()),
+        home: "http://127.0.0.1:1".to_owned(),
     };
-    one.announce(&announced).await.unwrap();
-    for heard in &mut heard {
-        let told = tokio::time::timeout(SOON, heard.recv()).await.unwrap();
-        assert_eq!(told.as_ref(), Some(&announced));
+    for news in [Some(news), None] {
+        let announced = Announced {
+            tenant: tenant("told"),
+            news,
+        };
+        one.announce(&announced).await.unwrap();
+        for heard in &mut heard {
+            let told = tokio::time::timeout(SOON, heard.recv()).await.unwrap();
+            assert_eq!(told.as_ref(), Some(&announced));
+        }
     }
 }
 

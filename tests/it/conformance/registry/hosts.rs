@@ -179,6 +179,8 @@ async fn a_tenant_is_made_once() {
             name: format!("Acme {at}"),
             created_at_ms: 1,
             profile: None,
+            life: None,
+            leaving_since_ms: None,
         })
     });
     let (at, (), error) = one_wins(outcomes);

@@ -14,6 +14,7 @@ on_both!(
     tenants_and_indexes_do_not_see_each_other,
     other_fields_make_another_index,
     ids_may_be_any_text,
+    a_forgotten_index_is_none,
 );
 
 async fn what_is_written_is_found_and_what_is_replaced_is_not(store: &Arc<dyn Search>) {
@@ -135,4 +136,40 @@ async fn ids_may_be_any_text(store: &Arc<dyn Search>) {
             .unwrap();
     }
     assert!(found(store, &of, "x").await.is_empty());
+}
+
+async fn a_forgotten_index_is_none(store: &Arc<dyn Search>) {
+    let (of, other) = (papers(), index(&[("title", "text"), ("body", "text")]));
+    let paper = put(&of, "a", &json!({ "body": "first" }));
+    for tenant in [tenant("a"), tenant("a-b")] {
+        store
+            .write(&tenant, &of, std::slice::from_ref(&paper))
+            .await
+            .unwrap();
+    }
+    fill(store, &other, &[("b", json!({ "body": "first" }))]).await;
+    assert_eq!(found(store, &of, "first").await, ["a"]);
+    for _ in 0..2 {
+        store
+            .forget(&tenant("a"), std::slice::from_ref(&of))
+            .await
+            .unwrap();
+        assert!(found(store, &of, "first").await.is_empty());
+    }
+    assert_eq!(found(store, &other, "first").await, ["b"]);
+    assert_eq!(suggested(store, &tenant("a-b"), &of, "title", "").await, [""; 0]);
+    // It comes to be again, with its fields.
+    store.begin(&tenant("a"));
+    fill(
+        store,
+        &of,
+        &[("c", json!({ "title": "Second", "body": "painting" }))],
+    )
+    .await;
+    assert_eq!(found(store, &of, "paint").await, ["c"]);
+    assert_eq!(
+        suggested(store, &tenant("a"), &of, "title", "sec").await,
+        ["Second"]
+    );
+    store.forget(&tenant("a"), &[of, other]).await.unwrap();
 }

@@ -42,3 +42,4 @@ pub(super) const DOOM: &str = "INSERT INTO doomed (name) VALUES (?1) ON CONFLICT
 pub(super) const DOOMED: &str = "SELECT name FROM doomed";
 pub(super) const GONE: &str = "DELETE FROM doomed WHERE name = ?1";
 pub(super) const IS_KEPT: &str = "SELECT count(*) FROM version WHERE name = ?1";
+pub(super) const COUNT: &str = "SELECT count(*) FROM version";

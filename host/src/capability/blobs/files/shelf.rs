@@ -13,10 +13,12 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use super::incoming::{Incoming, failed, sync_folder_of};
 use super::schema;
 use crate::capability::blobs::{Address, BlobError, Bucket, Content, Entry, Info, Page, Part};
-use crate::sqlite::open_writer;
+use crate::sqlite::{self, open_writer};
 
 /// Versions that have expired and are removed with one write.
 const CLEARED_MAX: u32 = 100;
+/// The folder of the versions.
+const PLACES: &str = "blobs";
 /// The file that says what the others are.
 const FILE: &str = "blobs.db";
 /// Above every byte of UTF-8.
@@ -33,7 +35,7 @@ pub(super) struct Shelf {
 impl Shelf {
     /// Opens or makes it in a tenant's folder.
     pub(super) fn open(tenant: &Path) -> Result<Self, BlobError> {
-        let places = tenant.join("blobs");
+        let places = tenant.join(PLACES);
         let incoming = places.join("incoming");
         fs::create_dir_all(&incoming).map_err(failed)?;
         let db = open_writer(&tenant.join(FILE), schema::MIGRATIONS, "full")
@@ -50,6 +52,21 @@ impl Shelf {
     /// Whether there is one in a tenant's folder.
     pub(super) fn is_in(tenant: &Path) -> bool {
         tenant.join(FILE).exists()
+    }
+
+    /// Removes the one in a tenant's folder, which nobody has open: what says what the files are goes first.
+    pub(super) fn take_down(tenant: &Path) -> Result<(), BlobError> {
+        sqlite::remove(&tenant.join(FILE)).map_err(failed)?;
+        fs::remove_dir_all(tenant.join(PLACES)).map_err(failed)
+    }
+
+    /// Whether no bucket has anything.
+    pub(super) fn holds_nothing(&self) -> Result<bool, BlobError> {
+        let versions: u64 = self.with(|db| {
+            let counted = db.query_row(schema::COUNT, [], |row| row.get::<_, i64>(0));
+            counted.map(i64::unsigned_abs)
+        })?;
+        Ok(versions == 0)
     }
 
     /// A file to write to.
@@ -210,10 +227,15 @@ impl Shelf {
             .map(drop)
     }
 
-    /// Removes all that a bucket holds.
-    pub(super) fn empty(&self, bucket: &Bucket) -> Result<(), BlobError> {
-        while self.clear_until(bucket, i64::MAX)? > 0 {}
-        Ok(())
+    /// Removes all that a bucket holds; gives how many versions that were.
+    pub(super) fn empty(&self, bucket: &Bucket) -> Result<u64, BlobError> {
+        let mut versions = 0;
+        loop {
+            match self.clear_until(bucket, i64::MAX)? {
+                0 => return Ok(versions),
+                some => versions += some as u64,
+            }
+        }
     }
 
     /// Removes what was written by `until`, up to a bound, and gives how many versions that were.

@@ -12,20 +12,22 @@ use crate::capability::blobs::{BlobError, Bucket};
 const AT_ONCE: usize = 16;
 
 impl S3Blobs {
-    /// See [`crate::capability::blobs::Blobs::empty`]. The server's bucket stays.
-    pub(super) async fn remove_all(&self, tenant: &TenantId, bucket: &Bucket) -> Result<(), BlobError> {
+    /// See [`crate::capability::blobs::Blobs::forget`]. The server's bucket stays.
+    pub(super) async fn remove_all(&self, tenant: &TenantId, bucket: &Bucket) -> Result<u64, BlobError> {
         let name = bucket::name(&self.settings.bucket_prefix, tenant, &bucket.name);
+        let mut versions = 0;
         loop {
             let list = self.client.list_object_versions().bucket(&name);
             let listed = match list.prefix(folder_of(bucket)).send().await {
                 Ok(listed) => listed,
-                Err(error) if is_absent(&error, None) => return Ok(()),
+                Err(error) if is_absent(&error, None) => return Ok(versions),
                 Err(error) => return Err(failed(&error)),
             };
             let found = all_of(&listed);
             if found.is_empty() {
-                return Ok(());
+                return Ok(versions);
             }
+            versions += listed.versions().len() as u64;
             stream::iter(found)
                 .map(|(key, version)| self.remove_version(&name, key, version))
                 .buffer_unordered(AT_ONCE)

@@ -63,6 +63,12 @@ impl Connection {
         doc! { "tenantId": self.tenant.as_str(), "_id": self.id(key) }
     }
 
+    /// Everything of this tenant's. `0` comes after the slash.
+    pub(super) fn all(&self) -> Row {
+        let (start, end) = (self.id(""), format!("{}0", self.tenant));
+        doc! { "tenantId": self.tenant.as_str(), "_id": { "$gte": start, "$lt": end } }
+    }
+
     /// A key of this tenant's. No tenant's id has a slash.
     pub(super) fn id(&self, key: &str) -> String {
         format!("{}/{key}", self.tenant)

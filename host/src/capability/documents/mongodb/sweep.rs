@@ -5,17 +5,13 @@
 
 use std::sync::Arc;
 
-use ::mongodb::bson::{Bson, Document as Row, doc};
-use ::mongodb::options::FindOptions;
+use ::mongodb::bson::{Document as Row, doc};
 
 use super::super::{Collection, DocumentError};
 use super::connection::Connection;
-use super::find::{self, Go};
+use super::forget::remove_part;
 use super::lines::{Lines, Old};
 use crate::capability::platform::now_ms;
-
-/// Documents removed at once.
-const PART: i64 = 1_000;
 
 /// Waits as long as readers may take, then sweeps.
 pub(super) async fn sweep_later(db: Arc<Connection>) {
@@ -56,7 +52,10 @@ async fn remove(db: &Connection, old: &Old) -> Result<(), DocumentError> {
         decimals: Vec::new(),
         indexes: Vec::new(),
     };
-    while db.bounded(remove_part(db, &of, old.copy)).await? {}
+    while db
+        .bounded(remove_part(db, &db.documents(&of), db.copy(old.copy)))
+        .await?
+    {}
     let forget = async {
         // A unit that changes the lines meanwhile fails with a conflict, and is tried again like after any other failure.
         db.rows::<Row>("lines")
@@ -68,25 +67,4 @@ async fn remove(db: &Connection, old: &Old) -> Result<(), DocumentError> {
         Ok(())
     };
     db.bounded(forget).await
-}
-
-/// Whether there may be more.
-async fn remove_part(db: &Connection, of: &Collection, copy: i64) -> Result<bool, DocumentError> {
-    let rows = db.documents(of);
-    let options = FindOptions::builder()
-        .projection(doc! { "_id": 1 })
-        .limit(PART)
-        .build();
-    let mut ids: Vec<Bson> = Vec::new();
-    find::each(&rows, db.copy(copy), options, None, |mut row| {
-        ids.extend(row.remove("_id"));
-        Ok(Go::On)
-    })
-    .await?;
-    if ids.is_empty() {
-        return Ok(false);
-    }
-    rows.delete_many(doc! { "tenantId": db.tenant.as_str(), "_id": { "$in": ids } })
-        .await?;
-    Ok(true)
 }

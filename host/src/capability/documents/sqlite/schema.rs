@@ -136,6 +136,19 @@ pub(super) fn clear_shadow(db: &Connection, of: &Collection) -> Result<(), Docum
     table.index(db, of)
 }
 
+/// Removes all tables of documents, and how far projections have come.
+pub(super) fn clear(db: &Connection) -> rusqlite::Result<()> {
+    let numbers: Vec<i64> = {
+        let mut all = db.prepare("SELECT number FROM collections")?;
+        let rows = all.query_map([], |row| row.get(0))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    for number in numbers {
+        db.execute_batch(&format!("DROP TABLE {}", Table(number)))?;
+    }
+    db.execute_batch("DELETE FROM collections; DELETE FROM checkpoints")
+}
+
 /// Exchanges the lines: the former live one waits as shadow until the next rebuild clears it.
 pub(super) fn promote_shadow(db: &Connection, of: &Collection) -> Result<(), DocumentError> {
     Table::of(db, of, Line::Shadow)?;

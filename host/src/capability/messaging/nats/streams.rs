@@ -2,7 +2,6 @@
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, RetentionPolicy, StorageType, Stream};
-use millwork_registry::id::TenantId;
 
 use super::{NatsSettings, failed};
 use crate::capability::messaging::bus::{BusError, Message, Taken};
@@ -72,23 +71,22 @@ fn stream(settings: &NatsSettings, name: &str, kind: &str) -> Config {
     }
 }
 
-/// A command as the queue gives it.
+/// A command as the queue gives it; its subject and id begin so.
 pub(super) fn taken(
     message: async_nats::jetstream::Message,
-    tenant: &TenantId,
     before: &str,
+    before_id: &str,
 ) -> Result<Taken, BusError> {
     let delivered = message.info().map_err(failed)?.delivered;
     let headers = message.headers.as_ref();
     let id = headers.and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
     let id = id.map(ToString::to_string).unwrap_or_default();
-    let own = format!("{tenant}/");
     let receipt = message.reply.as_ref().map(ToString::to_string);
     Ok(Taken {
         attempt: u32::try_from(delivered).unwrap_or(u32::MAX),
         receipt: receipt.ok_or_else(|| failed("a command without a receipt"))?,
         message: Message {
-            id: id.strip_prefix(&own).unwrap_or(&id).to_owned(),
+            id: id.strip_prefix(before_id).unwrap_or(&id).to_owned(),
             subject: message
                 .subject
                 .strip_prefix(before)

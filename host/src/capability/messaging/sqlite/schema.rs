@@ -52,3 +52,11 @@ pub(super) const BURY: &str = "INSERT INTO letter (tenant, letter) VALUES (?1, ?
 pub(super) const LETTERS: &str =
     "SELECT number, letter FROM letter WHERE tenant = ?1 AND number > ?2 ORDER BY number LIMIT ?3";
 pub(super) const DISCARD: &str = "DELETE FROM letter WHERE tenant = ?1 AND number = ?2";
+/// Removes some of what a tenant has; again and again, until nothing is left.
+pub(super) const FORGET: [&str; 4] = [
+    "DELETE FROM event WHERE position IN (SELECT position FROM event WHERE tenant = ?1 LIMIT ?2)",
+    "DELETE FROM command WHERE number IN (SELECT number FROM command WHERE tenant = ?1 LIMIT ?2)",
+    "DELETE FROM letter WHERE number IN (SELECT number FROM letter WHERE tenant = ?1 LIMIT ?2)",
+    "DELETE FROM checkpoint WHERE (tenant, reader) IN \
+     (SELECT tenant, reader FROM checkpoint WHERE tenant = ?1 LIMIT ?2)",
+];

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::books::{self, all};
 use crate::crash::{Asked, Worker, check_books};
+use crate::hostile;
 use crate::swaps::completed;
 
 const INVOICING: &str = "/admin/v1/tenants/demo/modules/invoicing";
@@ -84,6 +85,33 @@ fn a_session_is_taken_by_any_host_until_one_ends_it() {
         by_session(host)
             .get("/api/v1/clients")
             .refused(401, "session-over");
+    }
+}
+
+#[test]
+fn a_module_that_is_revived_is_called_again_on_all_hosts() {
+    let Some(setup) = production::setup() else { return };
+    // Longer than the test: what is called again was revived.
+    let settings = setup.settings.clone() + "[health]\nquarantine_min = \"5m\"\n";
+    let hosts = Hosts::of(vec![Setup { settings, ..setup }; HOSTS]);
+    let _ = hostile::join(&hosts.hosts[0], "attacker");
+    let apis: Vec<_> = hosts
+        .hosts
+        .iter()
+        .map(|host| host.somebody(Some("attacker"), &["admin"]))
+        .collect();
+    let try_at = |host: usize| apis[host].post("/api/v1/hostile/flood-log?dry-run", &json!({}));
+    for (host, api) in apis.iter().enumerate() {
+        poll::within(WITHIN_LONG, "the module is quarantined", || {
+            let reply = api.post("/api/v1/hostile/trap", &json!({}));
+            (reply.status == 503).then(|| reply.refused(503, "module-quarantined"))
+        });
+        try_at(host).refused(503, "module-quarantined");
+    }
+    let revived = apis[1].post("/admin/v1/tenants/attacker/modules/hostile/revive", &json!({}));
+    assert_eq!(revived.status, 200, "{}", revived.text());
+    for host in 0..HOSTS {
+        poll::until("calls go through", || (try_at(host).status == 200).then_some(()));
     }
 }
 

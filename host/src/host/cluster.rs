@@ -95,11 +95,12 @@ impl Cluster {
     }
 
     /// Tells the others what the tenant, whose home this is, runs. One that is not told is found out by a look.
-    async fn announce(&self, tenant: &Tenant) {
+    async fn announce(&self, tenant: &Tenant, revived: Option<&str>) {
         let news = News {
             generation: tenant.generation().number,
             life: tenant.record.life.clone(),
             home: self.address.clone(),
+            revived: revived.map(str::to_owned),
         };
         self.tell(&tenant.id, Some(news)).await;
     }
@@ -238,8 +239,20 @@ impl Host {
     /// Tells the other hosts, if there are any, what a tenant runs.
     pub(super) async fn announce(&self, tenant: &Tenant) {
         if let Some(cluster) = &self.cluster {
-            cluster.announce(tenant).await;
+            cluster.announce(tenant, None).await;
         }
+    }
+
+    /// Lets calls of a module through again that was quarantined, on every host. Called at the tenant's home.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the tenant has no such module.
+    pub async fn revive(&self, tenant: &Tenant, module: &str) -> Result<(), Error> {
+        tenant.generation().module(module)?.poison.revive();
+        if let Some(cluster) = &self.cluster {
+            cluster.announce(tenant, Some(module)).await;
+        }
+        Ok(())
     }
 
     /// Does what no other host may do to a tenant of this id meanwhile: under its lease, where there are others.
@@ -318,7 +331,13 @@ impl Host {
         cluster.note(&announced);
         let Announced { tenant, news } = announced;
         match (self.tenant(&tenant), news) {
-            (Ok(tenant), Some(news)) if is_run_so(&tenant, &news) => {}
+            (Ok(tenant), Some(news)) if is_run_so(&tenant, &news) => {
+                let generation = tenant.generation();
+                let revived = news.revived.map(|module| generation.module(&module));
+                if let Some(Ok(module)) = revived {
+                    module.poison.revive();
+                }
+            }
             (Ok(tenant), _) => self.catch_up(&tenant).await,
             (Err(Error::NoTenant(_)), Some(_)) => self.look_for_tenants().await,
             _ => {}

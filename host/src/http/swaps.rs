@@ -136,8 +136,7 @@ pub(super) async fn revive(
     let (parts, body) = request.into_parts();
     let tenant = allowed(&app, &parts.headers, &tenant)?;
     let Nothing {} = read(&app, &exchange, &parts.headers, body).await?;
-    let generation = app.host.tenant(&tenant)?.generation();
-    generation.module(&module)?.poison.revive();
+    app.host.revive(&*app.host.tenant(&tenant)?, &module).await?;
     reply::json(
         problem::OK,
         &json!({ "tenant": tenant, "module": module, "quarantined": false }),

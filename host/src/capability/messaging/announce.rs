@@ -36,6 +36,9 @@ pub struct News {
     pub life: Option<String>,
     /// Where the host is that works for it, `http://host:port`.
     pub home: String,
+    /// The module whose quarantine was ended, where that is what is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revived: Option<String>,
 }
 
 /// See the module.

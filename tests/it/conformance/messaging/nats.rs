@@ -98,6 +98,7 @@ async fn check_announcements(one: &dyn Announcements, two: &dyn Announcements) {
         generation: 7,
         life: Some("first".to_owned()),
         home: "http://127.0.0.1:1".to_owned(),
+        revived: Some("client".to_owned()),
     };
     for news in [Some(news), None] {
         let announced = Announced {

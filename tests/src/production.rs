@@ -10,7 +10,22 @@ use crate::servers::{ELASTICSEARCH, MONGODB, NATS, REDIS, S3};
 /// servers cannot be had. Each has a database, indexes, keys, buckets and streams of its own.
 #[must_use]
 pub fn setup() -> Option<Setup> {
-    static HOSTS: AtomicU32 = AtomicU32::new(0);
+    Some(Setup {
+        settings: format!("profile = \"production\"\n{}", profile("production")?),
+        ..Setup::default()
+    })
+}
+
+/// The same with a second profile, `dedicated`, for a tenant that shares nothing but the servers.
+#[must_use]
+pub fn tiers() -> Option<Setup> {
+    let setup = setup()?;
+    let settings = setup.settings + &profile("dedicated")?;
+    Some(Setup { settings, ..setup })
+}
+
+fn profile(name: &str) -> Option<String> {
+    static PROFILES: AtomicU32 = AtomicU32::new(0);
     let (mongodb, redis) = (MONGODB.shared()?, REDIS.shared()?);
     let (elasticsearch, nats) = (ELASTICSEARCH.shared()?, NATS.shared()?);
     let s3 = Access::to(S3.shared()?);
@@ -26,43 +41,38 @@ pub fn setup() -> Option<Setup> {
         "{}{}n{}",
         now_seconds(),
         std::process::id(),
-        HOSTS.fetch_add(1, Ordering::Relaxed)
+        PROFILES.fetch_add(1, Ordering::Relaxed)
     );
     let upper = own.to_uppercase();
-    let settings = format!(
+    Some(format!(
         r#"
-profile = "production"
-[profiles.production]
+[profiles.{name}]
 events = "mongodb"
 documents = "mongodb"
 cache = "redis"
 search = "elasticsearch"
 blobs = "s3"
 messages = "nats"
-[profiles.production.mongodb]
+[profiles.{name}.mongodb]
 url = "{mongodb}"
 database = "m{own}"
-[profiles.production.redis]
+[profiles.{name}.redis]
 url = "{redis}"
 key_prefix = "{own}:"
-[profiles.production.elasticsearch]
+[profiles.{name}.elasticsearch]
 url = "{elasticsearch}"
 prefix = "m{own}-"
 replicas = 0
-[profiles.production.s3]
+[profiles.{name}.s3]
 endpoint = "{endpoint}"
 region = "{region}"
 access_key = "{access_key}"
 secret_key = "{secret_key}"
 bucket_prefix = "{own}-"
 path_style = true
-[profiles.production.nats]
+[profiles.{name}.nats]
 url = "{nats}"
 prefix = "M{upper}"
 "#
-    );
-    Some(Setup {
-        settings,
-        ..Setup::default()
-    })
+    ))
 }

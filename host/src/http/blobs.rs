@@ -41,6 +41,10 @@ impl Linked {
     fn follow(app: &App, exchange: &Exchange, link: &str) -> Result<Self, Problem> {
         let allowed = app.links.verify(link, now_ms())?;
         let tenant = app.host.tenant(&allowed.tenant)?;
+        if allowed.made_at < tenant.record.created_at_ms {
+            // It is of a tenant that had the id before.
+            return Err(LinkError::Invalid.into());
+        }
         exchange.belongs_to(&tenant);
         Ok(Self {
             tenant,

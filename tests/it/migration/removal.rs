@@ -6,13 +6,13 @@ use std::thread;
 use millwork_tests::artifacts;
 use millwork_tests::client::{Client, Reply};
 use millwork_tests::poll;
-use millwork_tests::production::setup;
+use millwork_tests::production::tiers;
 use millwork_tests::server::{Server, Setup, now_seconds};
 use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
 
 use super::{bare, books_of, check_goes_on, create_with_key, export, fill, freeze, import, parts, tags};
-use crate::blobs::{ask, keep, names};
+use crate::blobs::{ask, download, keep, names, upload};
 use crate::books::{self, all};
 use crate::cli::Shell;
 use crate::production;
@@ -200,8 +200,24 @@ fn an_index_goes_with_its_tenant() {
 }
 
 #[test]
+fn links_of_a_removed_tenant_lead_nowhere_in_the_next_of_its_id() {
+    let server = knowing(Setup::default());
+    let acme = server.tenant("acme", &["archivist"]);
+    keep(&acme, "a.txt", "the text");
+    let up = upload(&server, &acme, "up.txt", b"late", "text/plain");
+    let down = download(&server, &acme, &[("key", "a.txt")]);
+    freeze(&server, "acme");
+    let _ = remove(&server, "acme").done();
+    up.put(b"late").refused(404, "no-tenant");
+    let acme = server.tenant("acme", &["archivist"]);
+    up.put(b"late").refused(403, "link-invalid");
+    down.get().refused(403, "link-invalid");
+    assert!(names(&ask(&acme, "listed", &[]).done()).is_empty());
+}
+
+#[test]
 fn a_tenant_changes_its_profile_and_keeps_its_id() {
-    let Some(setup) = setup() else { return };
+    let Some(setup) = tiers() else { return };
     let server = knowing(setup);
     let made = json!({ "id": "acme", "profile": "embedded" });
     let _ = server.operator().post("/admin/v1/tenants", &made).done();
@@ -217,8 +233,8 @@ fn a_tenant_changes_its_profile_and_keeps_its_id() {
     let told = told["id"].as_str().unwrap();
     assert_eq!(tags(&api, told), json!(["sent"]));
     let mut before = None;
-    // There, back, and there again: the ids of all messages are those of the first time.
-    for profile in ["production", "embedded", "production"] {
+    // There, to servers' parts of its own, back, and there again: the ids of all messages are those of the first time.
+    for profile in ["production", "dedicated", "embedded", "production"] {
         freeze(&server, "acme");
         let archive = export(&server, "acme");
         let books = books_of(&api, &archive);

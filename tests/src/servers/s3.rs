@@ -105,7 +105,7 @@ fn launch(place: &Place) -> Launch {
         "-master.telemetry=false",
         "-master.electionTimeout=1s",
         "-master.volumeSizeLimitMB=64",
-        "-volume.max=400",
+        "-volume.max=4000",
         "-volume.preStopSeconds=0",
         "-filer",
         &format!("-filer.localSocket={}", place.path("filer.sock")),
@@ -119,6 +119,9 @@ fn launch(place: &Place) -> Launch {
         launch.arguments.push(format!("-{name}={port}"));
     }
     launch.variables.push(("WEED_S3_SSE_KEK", KEY_OF_KEYS.to_owned()));
+    // Each bucket has volumes of its own, and there are many small ones.
+    let growth = "WEED_MASTER_VOLUME_GROWTH_COPY_1";
+    launch.variables.push((growth, "1".to_owned()));
     launch
 }
 

@@ -85,7 +85,7 @@ impl FilesBlobs {
             Act::Put(media_type, ..) => vec![("content-type".to_owned(), media_type.clone())],
         };
         Link {
-            url: self.key.sign(&Allowed::at(at, act, ends_at)),
+            url: self.key.sign(&Allowed::at(at, act, now_ms(), ends_at)),
             headers,
             ends_at,
         }

@@ -54,6 +54,9 @@ pub struct Allowed {
     /// What may be done.
     #[serde(rename = "a")]
     pub act: Act,
+    /// When it was made, in milliseconds since 1970: before the tenant that has the id now, perhaps.
+    #[serde(rename = "i")]
+    pub made_at: u64,
     /// In milliseconds since 1970.
     #[serde(rename = "e")]
     pub ends_at: u64,
@@ -145,13 +148,14 @@ impl LinkKey {
 impl Allowed {
     /// For one blob.
     #[must_use]
-    pub fn at(at: Address<'_>, act: Act, ends_at: u64) -> Self {
+    pub fn at(at: Address<'_>, act: Act, made_at: u64, ends_at: u64) -> Self {
         Self {
             tenant: at.tenant.clone(),
             module: at.bucket.module.clone(),
             bucket: at.bucket.name.clone(),
             key: at.key.to_owned(),
             act,
+            made_at,
             ends_at,
             expire_after_s: at.bucket.expire_after.map(|after| after.as_secs()),
         }
@@ -209,6 +213,7 @@ mod tests {
             bucket: "documents".to_owned(),
             key: "a/ä.pdf".to_owned(),
             act: Act::Get("v1".to_owned()),
+            made_at: 1,
             ends_at: 1_000,
             expire_after_s: Some(3_600),
         }

@@ -270,7 +270,20 @@ impl Host {
     /// # Errors
     /// [`Error::Exists`] when there is one with this id; [`Error::NotFound`] when there is no such profile;
     /// [`Error::Malformed`] for a tenant that this host does not serve, or whose data other hosts of a cluster could not read.
+    /// It goes on to its end when the caller goes away.
     pub async fn create_tenant(
+        self: &Arc<Self>,
+        id: TenantId,
+        name: String,
+        profile: Option<String>,
+    ) -> Result<(), Error> {
+        let host = Arc::clone(self);
+        let created = tokio::spawn(async move { host.create(id, name, profile).await });
+        let stopped = |_| Error::Unavailable("the host is stopping".to_owned());
+        created.await.map_err(stopped)?
+    }
+
+    async fn create(
         self: &Arc<Self>,
         id: TenantId,
         name: String,

@@ -31,7 +31,7 @@ use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::append::Tenants;
-use self::durable::{Durable, Positions};
+use self::durable::{Durable, Duty, Positions};
 use self::flush::Flusher;
 use self::schema::TenantKey;
 use self::writer::{Pace, Request, Writer};
@@ -83,6 +83,7 @@ impl SqliteEvents {
             .map_err(failed)?;
         db.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
             .map_err(failed)?;
+        settle_log(&db)?;
         let log = open_log(path).map_err(failed)?;
         let readers = Readers::new(path.to_owned(), limits.readers_max, |_| Ok(()));
         Self::start(db, log, readers, limits)
@@ -115,8 +116,8 @@ impl SqliteEvents {
             positions: Arc::clone(&positions),
         };
         let threads = vec![
-            spawn("event-writer", move || writer.run())?,
-            spawn("event-flusher", move || flusher.run())?,
+            spawn("event-writer", &durable, move || writer.run())?,
+            spawn("event-flusher", &durable, move || flusher.run())?,
         ];
         Ok(Self {
             queue: sender,
@@ -348,7 +349,17 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-/// The log of a file that is open. It is durable when this returns, with what an earlier life of the host left in it.
+/// Moves what an earlier life of the host left in the log into the file, and flushes that. After a flush that failed some of
+/// it may be in the kernel's memory alone, and nothing may follow it in the log.
+fn settle_log(db: &Connection) -> Result<(), StoreError> {
+    let busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if busy {
+        tracing::warn!("another program reads the events, so their log is not moved into the file");
+    }
+    Ok(())
+}
+
+/// The log of a file that is open. That it is there is durable when this returns.
 fn open_log(path: &Path) -> io::Result<File> {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
@@ -360,9 +371,18 @@ fn open_log(path: &Path) -> io::Result<File> {
     Ok(log)
 }
 
-fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+fn spawn(
+    name: &str,
+    durable: &Arc<Durable>,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, StoreError> {
+    let duty = Duty(Arc::clone(durable));
     let thread = std::thread::Builder::new().name(name.to_owned());
-    thread.spawn(run).map_err(failed)
+    let on_duty = move || {
+        let _duty = duty;
+        run();
+    };
+    thread.spawn(on_duty).map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> StoreError {

@@ -131,7 +131,10 @@ impl Household {
             match cluster.ask(&self.tenant.id).await {
                 Ok(Some(lease)) => self.live_here(&cluster, lease, &mut stop).await,
                 Ok(None) => self.host.catch_up(&self.tenant).await,
-                Err(error) => tracing::warn!(tenant = %self.tenant.id, %error, "cannot ask for a lease"),
+                Err(error) => {
+                    tracing::warn!(tenant = %self.tenant.id, %error, "cannot ask for a lease");
+                    self.host.catch_up(&self.tenant).await;
+                }
             }
             // Who has many tenants already lets others go first.
             let many = u32::try_from(self.host.homes_count()).unwrap_or(u32::MAX);
@@ -157,6 +160,8 @@ impl Household {
         // What it does last, it does to its end: it may be about to start something.
         let _ = moving.await;
         home.end().await;
+        // Should it have become the home in between.
+        self.host.leave(&self.tenant);
         tracing::info!(tenant = %self.tenant.id, "this host is not the tenant's home any more");
         if held {
             cluster.give_back(&self.tenant.id, &lease).await;
@@ -193,6 +198,9 @@ impl Household {
             // What there is of it goes on being read; the next start tries again.
             tracing::error!(tenant = %tenant.id, %error, "a read model could not be built anew");
         }
+        if *home.stop().borrow() {
+            return Ok(());
+        }
         host.note_home(tenant, home);
         host.resume_swaps(tenant, turn).await?;
         let projector = Arc::clone(&host.projector);
@@ -205,7 +213,9 @@ impl Household {
             home.spawn(Arc::new(relay).run(tenant.id.clone(), home.stop()))
                 .await;
         }
-        host.announce(tenant).await;
+        if !*home.stop().borrow() {
+            host.announce(tenant).await;
+        }
         Ok(())
     }
 }

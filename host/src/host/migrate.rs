@@ -257,15 +257,21 @@ impl Host {
         let _slot = self.moves.slot().await.ok_or_else(stopped)?;
         let archive = blocking::run(|| Archive::open(file))?;
         let from = &archive.manifest().tenant;
+        let id = to.id.unwrap_or_else(|| from.id.clone());
+        // Under another id nobody has a token of it, and those of one that had the id before are none of its.
+        let created_at_ms = if id == from.id {
+            from.created_at_ms
+        } else {
+            now_ms()
+        };
         let record = TenantRecord {
-            id: to.id.unwrap_or_else(|| from.id.clone()),
+            id: id.clone(),
             name: from.name.clone(),
-            created_at_ms: from.created_at_ms,
+            created_at_ms,
             profile: Some(to.profile.unwrap_or_else(|| self.config.profile.clone())),
             life: Some(new_life()),
             leaving_since_ms: None,
         };
-        let id = record.id.clone();
         let _under_way = self.moves.arrive(&id)?;
         self.check_free(&id).await?;
         let profile = record.profile.clone().unwrap_or_default();

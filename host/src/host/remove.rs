@@ -55,8 +55,9 @@ impl Host {
         let record = record.ok_or_else(|| Error::NoTenant(id.clone()))?;
         let leaving = match record.leaving_since_ms {
             Some(_) => {
-                if let Ok(tenant) = self.tenant(id) {
-                    self.part(&tenant).await;
+                match self.tenant(id) {
+                    Ok(tenant) => self.part(&tenant).await,
+                    Err(_) => self.until_left(id).await,
                 }
                 record
             }

@@ -59,6 +59,18 @@ impl App {
         Ok(Arc::new(principal(&tenant, session)))
     }
 
+    /// The tenant of somebody, also when another host has only just made it.
+    ///
+    /// # Errors
+    /// A problem when they have none, it is not there, or they were let into one that had its id before.
+    pub(super) async fn own_tenant(&self, principal: &Principal) -> Result<Arc<Tenant>, Problem> {
+        let own = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
+        self.host.learn(own).await;
+        let tenant = self.host.tenant(own)?;
+        principal.check_made(tenant.record.created_at_ms / 1_000)?;
+        Ok(tenant)
+    }
+
     /// The tenant that an id names. Where the name is not that of the session, there is no such session.
     async fn signed_in_at(&self, id: &str) -> Result<Arc<Tenant>, Problem> {
         let tenant = tenant_of(id).ok_or_else(Problem::session_over)?;

@@ -45,9 +45,7 @@ pub(super) async fn serve(State(app): State<Arc<App>>, request: Request) -> Resu
     let path = below_prefix(parts.uri.path()).ok_or_else(Problem::no_route)?;
     let exchange = Exchange::of(&parts.extensions)?;
     let principal = app.enter(&parts.method, &parts.headers).await?;
-    let tenant_id = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
-    app.host.learn(tenant_id).await;
-    let tenant = app.host.tenant(tenant_id)?;
+    let tenant = app.own_tenant(&principal).await?;
     exchange.belongs_to(&tenant);
     app.limiter.admit(&*tenant.rate_limits, &principal).await?;
     let generation = tenant.generation();

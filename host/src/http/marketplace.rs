@@ -59,8 +59,7 @@ impl Visitor {
     /// Whoever sends these headers, if they belong to a tenant.
     async fn of(app: &App, parts: &Parts) -> Result<Self, Problem> {
         let principal = app.enter(&parts.method, &parts.headers).await?;
-        let own = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
-        let tenant = app.host.tenant(own)?;
+        let tenant = app.own_tenant(&principal).await?;
         Exchange::of(&parts.extensions)?.belongs_to(&tenant);
         let sight = match manage(&principal) {
             Ok(()) => Sight::Whole,

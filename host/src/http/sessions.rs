@@ -87,9 +87,7 @@ struct Person {
 impl Person {
     async fn of(app: &App, parts: &Parts) -> Result<Self, Problem> {
         let principal = app.enter(&parts.method, &parts.headers).await?;
-        let own = principal.tenant.as_ref().ok_or_else(Problem::no_tenant)?;
-        app.host.learn(own).await;
-        let tenant = app.host.tenant(own)?;
+        let tenant = app.own_tenant(&principal).await?;
         Exchange::of(&parts.extensions)?.belongs_to(&tenant);
         app.limiter.admit(&*tenant.rate_limits, &principal).await?;
         Ok(Self { principal, tenant })
@@ -251,6 +249,8 @@ async fn end_of_user(
     let user =
         user.ok_or_else(|| Error::Malformed("parameter \"user\" says whose sessions end".to_owned()))?;
     app.host.learn(&tenant).await;
+    // Once more: only now it is known since when there is this tenant.
+    app.principal(&parts.headers)?;
     end_all_of(&*app.host.tenant(&tenant)?, &user).await
 }
 

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millwork_registry::id::TenantId;
 use tokio::sync::watch;
@@ -44,7 +44,7 @@ impl Durable {
             Ok(()) if state.failed.is_none() => state.through = commit,
             Ok(()) => {}
             Err(error) => {
-                let why = format!("the disk has failed, the host is to be started anew: {error}");
+                let why = format!("it has failed, the host is to be started anew: {error}");
                 state.failed.get_or_insert(why);
             }
         });
@@ -79,6 +79,17 @@ impl Durable {
     /// [`StoreError::Failed`] when it has failed.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.flushed.borrow().check()
+    }
+}
+
+/// Held by each thread that commits pass through: when it panics, nobody waits for what it will not do.
+pub(super) struct Duty(pub(super) Arc<Durable>);
+
+impl Drop for Duty {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.note(0, &Err(io::Error::other("a thread has panicked")));
+        }
     }
 }
 

@@ -69,7 +69,7 @@ async fn what_the_disk_did_not_flush_is_told_to_nobody() {
     assert_eq!(events.feed(&tenant(), 0, 10).await.unwrap().len(), 1);
 
     let failed =
-        |error: &StoreError| matches!(error, StoreError::Failed(why) if why.contains("the disk has failed"));
+        |error: &StoreError| matches!(error, StoreError::Failed(why) if why.contains("it has failed"));
     for id in ["second", "third"] {
         let refused = events.append(append(id)).await.unwrap_err();
         assert!(

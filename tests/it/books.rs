@@ -1,6 +1,7 @@
 //! What the tests do with clients and invoices over HTTP, in short words.
 
 use millwork_tests::client::{Client, Reply};
+use millwork_tests::poll::{self, WITHIN_LONG};
 use millwork_tests::server::Server;
 use rusqlite::{Connection, OpenFlags};
 use rust_decimal::Decimal;
@@ -85,7 +86,12 @@ pub(crate) fn seen(api: &Client, path: &str, recorded: &Value) -> Value {
         recorded["id"].as_str().unwrap(),
         recorded["position"].as_str().unwrap(),
     );
-    api.get(&format!("{path}/{id}?after={after}")).done()
+    let path = format!("{path}/{id}?after={after}");
+    // The host waits some seconds, and then says that it takes longer.
+    poll::within(WITHIN_LONG, "the read model has it", || {
+        let reply = api.get(&path);
+        (reply.code() != "read-model-behind").then(|| reply.done())
+    })
 }
 
 /// The number that finalising gave.

@@ -19,7 +19,7 @@ use crate::capability::cache::Cache;
 use crate::capability::cache::memory::MemoryCache;
 use crate::capability::cache::redis::RedisCache;
 use crate::capability::documents::DocumentStore;
-use crate::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits, Placement};
+use crate::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits};
 use crate::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimits};
 use crate::capability::messaging::Bus;
 use crate::capability::messaging::nats::{NatsBus, NatsLimits, NatsSettings};
@@ -190,7 +190,7 @@ impl Backends {
                 call_max: mongodb.timeout,
                 ..MongoDocumentsLimits::default()
             };
-            self.documents = Arc::new(MongoDocuments::new(database, Placement::Shared, limits));
+            self.documents = Arc::new(MongoDocuments::new(database, limits));
         }
         Ok(())
     }

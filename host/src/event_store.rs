@@ -287,9 +287,12 @@ pub trait EventStore: Portable {
     /// Keeps a snapshot when there is time for it.
     fn keep_snapshot(&self, tenant: &TenantId, of: &Subject, snapshot: Snapshot);
 
-    /// Forgets, after all that is queued, the snapshots of a module's aggregates: a release made them whose states are not
-    /// to be gone on from. Only time is lost.
-    fn forget_snapshots(&self, tenant: &TenantId, module: &str);
+    /// Forgets, after all that is queued here, the snapshots of a module's aggregates: a release made them whose states are
+    /// not to be gone on from. Only time is lost.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is not known that they are forgotten.
+    async fn forget_snapshots(&self, tenant: &TenantId, module: &str) -> Result<(), StoreError>;
 
     /// Events of a tenant at positions above `after`, in order, at most `limit`.
     ///

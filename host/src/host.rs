@@ -68,8 +68,13 @@ pub struct Published {
 enum Known {
     /// It runs.
     Here(Arc<Tenant>),
-    /// It did not start; says why.
-    Broken(String),
+    /// It did not start.
+    Broken {
+        /// As it is recorded.
+        record: TenantRecord,
+        /// Why it did not.
+        why: String,
+    },
     /// It has gone, and what worked for it is about to end.
     Leaving,
 }
@@ -227,7 +232,9 @@ impl Host {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         match tenants.get(id) {
             Some(Known::Here(tenant)) => Ok(Arc::clone(tenant)),
-            Some(Known::Broken(why)) => Err(Error::Unavailable(format!("tenant {id} did not start: {why}"))),
+            Some(Known::Broken { why, .. }) => {
+                Err(Error::Unavailable(format!("tenant {id} did not start: {why}")))
+            }
             Some(Known::Leaving) => Err(Error::Busy(id.clone())),
             None => Err(Error::NoTenant(id.clone())),
         }
@@ -238,6 +245,14 @@ impl Host {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(id, tenant);
+    }
+
+    /// Forgets a tenant that did not start, if it is not the one that is recorded now.
+    fn let_go_broken(&self, id: &TenantId, recorded: Option<&TenantRecord>) {
+        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(tenants.get(id), Some(Known::Broken { record, .. }) if Some(record) != recorded) {
+            tenants.remove(id);
+        }
     }
 
     /// Forgets a tenant that does not run.
@@ -278,9 +293,7 @@ impl Host {
         profile: Option<String>,
     ) -> Result<(), Error> {
         let host = Arc::clone(self);
-        let created = tokio::spawn(async move { host.create(id, name, profile).await });
-        let stopped = |_| Error::Unavailable("the host is stopping".to_owned());
-        created.await.map_err(stopped)?
+        moves::to_its_end(async move { host.create(id, name, profile).await }).await
     }
 
     async fn create(
@@ -331,6 +344,7 @@ impl Host {
             self.part(&tenant).await;
         }
         self.until_left(id).await;
+        self.let_go_broken(id, blocking::run(|| self.generations.record(id))?.as_ref());
         if !matches!(self.tenant(id), Err(Error::NoTenant(_))) {
             return Err(exists(id));
         }
@@ -425,7 +439,7 @@ impl Host {
         let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
         let running = tenants.values().filter_map(|known| match known {
             Known::Here(tenant) => Some(Arc::clone(tenant)),
-            Known::Broken(_) | Known::Leaving => None,
+            Known::Broken { .. } | Known::Leaving => None,
         });
         running.collect()
     }

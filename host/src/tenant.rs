@@ -11,7 +11,6 @@ pub mod routes;
 pub mod pulse;
 pub mod canary;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
@@ -38,17 +37,12 @@ use crate::engine::component::Caller;
 use crate::error::Error;
 use crate::project::Progress;
 
-/// Counts the tenants that have started in this process.
-static STARTED: AtomicU64 = AtomicU64::new(0);
-
 /// One tenant. Shared by all that works for it.
 pub struct Tenant {
     /// Its id.
     pub id: TenantId,
     /// As it was when it started here. Where another is recorded, this one has gone.
     pub record: TenantRecord,
-    /// Tells it from others of its id that have started in this process.
-    pub serial: u64,
     /// Its documents.
     pub documents: Arc<dyn Documents>,
     /// The cache of the whole host; keys are made per tenant.
@@ -150,7 +144,6 @@ impl Tenant {
             epochs: Epochs::new(Arc::clone(&stores.cache), id.clone()),
             id,
             record,
-            serial: STARTED.fetch_add(1, Ordering::Relaxed),
             documents: stores.documents,
             cache: stores.cache,
             rate_limits: stores.rate_limits,

@@ -46,10 +46,8 @@ impl EventStore for Routes<dyn EventStore> {
         }
     }
 
-    fn forget_snapshots(&self, tenant: &TenantId, module: &str) {
-        if let Ok(store) = self.events_of(tenant) {
-            store.forget_snapshots(tenant, module);
-        }
+    async fn forget_snapshots(&self, tenant: &TenantId, module: &str) -> Result<(), StoreError> {
+        self.events_of(tenant)?.forget_snapshots(tenant, module).await
     }
 
     async fn outcome(

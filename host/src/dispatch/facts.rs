@@ -42,8 +42,8 @@ struct References {
     facts: Vec<Option<String>>,
 }
 
-/// Looks without a lane. Nothing when what this host remembers of the target gives no references, and another host has
-/// gone on from there.
+/// Looks without a lane. Nothing when what this host remembers of the target gives no references, and was not durable yet or
+/// another host has gone on from there.
 pub(super) async fn look(states: &States, tenant: &Tenant, job: &Job) -> Result<Option<Seen>, Error> {
     let target = if job.target_is_fresh {
         State::before_all(&job.module)
@@ -81,7 +81,9 @@ impl Seen {
         } else {
             states.get(tenant, &job.module, &job.target).await?
         };
-        if target.version != self.target.version && References::resolve(job, &target)? != self.references {
+        // What gives no references any more is refused by the next attempt, which may wait for it to be durable.
+        let unchanged = || References::resolve(job, &target).is_ok_and(|now| now == self.references);
+        if target.version != self.target.version && !unchanged() {
             return Ok(None);
         }
         let related = related_states(states, tenant, job, &self.references.related).await?;

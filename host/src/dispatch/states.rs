@@ -244,10 +244,15 @@ impl States {
         }
     }
 
-    /// Whether another host has gone on from a state, which is forgotten then. One ahead of the disk is this host's own.
+    /// Whether a refusal must not rest on a state, and the command is to be decided again: it is not durable yet, which is
+    /// waited for, or another host has gone on from it, and it is forgotten. Only without a lane.
     pub(super) async fn is_old(&self, tenant: &Tenant, of: &Subject, state: &State) -> Result<bool, Error> {
+        if let Some(mut pending) = state.pending.clone() {
+            pending.over().await;
+            return Ok(true);
+        }
         let seen = [(of.clone(), state.version)];
-        if state.pending.is_some() || self.events.is_current(&tenant.id, &seen).await? {
+        if self.events.is_current(&tenant.id, &seen).await? {
             return Ok(false);
         }
         self.cache.invalidate(&key(tenant, of));
@@ -312,9 +317,14 @@ async fn fold(
 }
 
 fn key(tenant: &Tenant, of: &Subject) -> String {
-    format!("{}/{}/{}/{}", tenant.serial, of.module, of.aggregate, of.id)
+    format!("{}/{}/{}/{}", life(tenant), of.module, of.aggregate, of.id)
 }
 
 fn sequence_key(tenant: &Tenant, module: &str, sequence: &str) -> String {
-    format!("{}/{module}/{sequence}", tenant.serial)
+    format!("{}/{module}/{sequence}", life(tenant))
+}
+
+/// What tells a tenant from all others, those among them that had its id before. No id has the form of a life.
+fn life(tenant: &Tenant) -> &str {
+    tenant.record.life.as_deref().unwrap_or(tenant.id.as_str())
 }

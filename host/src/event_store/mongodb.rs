@@ -183,9 +183,12 @@ impl EventStore for MongoEvents {
         self.offer(tenant, Request::Snapshot { of, snapshot });
     }
 
-    fn forget_snapshots(&self, tenant: &TenantId, module: &str) {
+    async fn forget_snapshots(&self, tenant: &TenantId, module: &str) -> Result<(), StoreError> {
+        let (reply, forgotten) = oneshot::channel();
         let module = module.to_owned();
-        self.offer(tenant, Request::ForgetSnapshots { module });
+        self.queues
+            .push(tenant, Request::ForgetSnapshots { module, reply })?;
+        forgotten.await.map_err(|_| stopped())?
     }
 
     async fn feed(

@@ -269,11 +269,12 @@ impl EventStore for SqliteEvents {
         });
     }
 
-    fn forget_snapshots(&self, tenant: &TenantId, module: &str) {
-        self.offer(Request::ForgetSnapshots {
-            tenant: tenant.clone(),
-            module: module.to_owned(),
-        });
+    async fn forget_snapshots(&self, tenant: &TenantId, module: &str) -> Result<(), StoreError> {
+        let (tenant, module) = (tenant.clone(), module.to_owned());
+        let forget = move |db: &Connection, tenants: &mut Tenants| {
+            rows::forget_snapshots(db, tenants, &tenant, &module)
+        };
+        self.work(Box::new(forget)).await
     }
 
     async fn feed(

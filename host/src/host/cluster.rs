@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use millwork_registry::id::TenantId;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::Host;
@@ -269,17 +270,17 @@ impl Host {
             return work.await;
         };
         let lease = cluster.wait(tenant, patience).await?;
-        let renewed = {
+        // A task of its own, since the work blocks now and then; it ends with this, however this ends.
+        let mut renewing = JoinSet::new();
+        {
             let (cluster, tenant, lease) = (Arc::clone(cluster), tenant.clone(), lease.clone());
-            // A task of its own, since the work blocks now and then.
-            tokio::spawn(async move { cluster.renew(&tenant, &lease).await })
-        };
-        let ended = renewed.abort_handle();
+            renewing.spawn(async move { cluster.renew(&tenant, &lease).await });
+        }
         let done = tokio::select! {
             done = work => done,
-            _ = renewed => Err(Error::Busy(tenant.clone())),
+            _ = renewing.join_next() => Err(Error::Busy(tenant.clone())),
         };
-        ended.abort();
+        drop(renewing);
         cluster.give_back(tenant, &lease).await;
         done
     }

@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::cluster::Patience;
-use super::moves::exists;
+use super::moves::{exists, stopped, to_its_end};
 use super::{Host, new_life};
 use crate::backends::Backends;
 use crate::blocking;
@@ -249,8 +249,7 @@ impl Host {
     /// here, and keys that were to be trusted, stay.
     pub async fn import(self: &Arc<Self>, file: File, to: Destination) -> Result<Imported, Error> {
         let host = Arc::clone(self);
-        let arrived = tokio::spawn(async move { host.arrive(file, to).await });
-        arrived.await.unwrap_or_else(|_| Err(stopped()))
+        to_its_end(async move { host.arrive(file, to).await }).await
     }
 
     async fn arrive(self: &Arc<Self>, file: File, to: Destination) -> Result<Imported, Error> {
@@ -444,8 +443,4 @@ fn readers(tenant: &Tenant) -> Readers {
 
 fn release_file(digest: &Digest) -> String {
     format!("{RELEASES}/{}.wasm", digest.hex())
-}
-
-fn stopped() -> Error {
-    Error::Unavailable("the host is stopping".to_owned())
 }

@@ -87,3 +87,14 @@ pub(super) fn exists(id: &TenantId) -> Error {
         id: id.to_string(),
     }
 }
+
+/// Does something to its end, also when whoever has asked for it goes away.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(work).await.unwrap_or_else(|_| Err(stopped()))
+}
+
+pub(super) fn stopped() -> Error {
+    Error::Unavailable("the host is stopping".to_owned())
+}

@@ -15,6 +15,7 @@ use serde::Serialize;
 use super::Host;
 use super::cluster::Patience;
 use super::empty::Emptied;
+use super::moves::to_its_end;
 use crate::blocking;
 use crate::capability::platform::now_ms;
 use crate::config::profile::EMBEDDED;
@@ -44,9 +45,7 @@ impl Host {
     /// module says.
     pub async fn remove(self: &Arc<Self>, id: &TenantId) -> Result<Removed, Error> {
         let (host, id) = (Arc::clone(self), id.clone());
-        let removed = tokio::spawn(async move { host.see_off(&id).await });
-        let stopped = |_| Error::Unavailable("the host is stopping".to_owned());
-        removed.await.map_err(stopped)?
+        to_its_end(async move { host.see_off(&id).await }).await
     }
 
     async fn see_off(&self, id: &TenantId) -> Result<Removed, Error> {
@@ -69,8 +68,10 @@ impl Host {
     /// Makes a tenant none: what is recorded here is not taken back.
     async fn begin_removal(&self, record: &TenantRecord) -> Result<TenantRecord, Error> {
         let id = &record.id;
-        // One that has not started is removed like any other.
+        // One that has not started is removed like any other, and does not start meanwhile.
+        let creating = self.creating.lock().await;
         let running = self.tenant(id).ok();
+        let creating = running.is_none().then_some(creating);
         // Held until nobody finds it any more: no swap begins, and nobody opens it.
         let mut turn = None;
         if let Some(tenant) = &running {
@@ -87,7 +88,7 @@ impl Host {
         if matches!(self.tenant(id), Err(Error::Unavailable(_))) {
             self.let_go(id);
         }
-        drop(turn);
+        drop((turn, creating));
         if let Some(cluster) = &self.cluster {
             cluster.announce_removal(id).await;
         }
@@ -153,7 +154,13 @@ impl Host {
             let Ok(_under_way) = host.moves.leave(&leaving.id) else {
                 return;
             };
-            match host.clear_away(&leaving, Patience::None).await {
+            let mut stop = host.stop.subscribe();
+            let cleared = tokio::select! {
+                cleared = host.clear_away(&leaving, Patience::None) => cleared,
+                // What is left is gone on with at the next start.
+                _ = stop.wait_for(|stop| *stop) => return,
+            };
+            match cleared {
                 Ok(_) | Err(Error::Busy(_)) => {}
                 Err(error) => {
                     tracing::error!(tenant = %leaving.id, %error, "a tenant is removed later");

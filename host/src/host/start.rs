@@ -95,6 +95,7 @@ impl Host {
         // One that is just being made here is no stranger.
         let _creating = self.creating.lock().await;
         for record in records {
+            self.let_go_broken(&record.id, Some(&record));
             let stranger = matches!(self.tenant(&record.id), Err(Error::NoTenant(_)));
             if !stranger || !self.config.serves(&record.id) {
                 continue;
@@ -180,7 +181,12 @@ impl Host {
             return;
         }
         tracing::error!(tenant = %record.id, %error, "tenant does not start");
-        self.keep(record.id.clone(), Known::Broken(error.to_string()));
+        let why = error.to_string();
+        let broken = Known::Broken {
+            record: record.clone(),
+            why,
+        };
+        self.keep(record.id.clone(), broken);
         if !error.is_passing() {
             return;
         }
@@ -190,11 +196,14 @@ impl Host {
         self.spawn(async move {
             let mut pauses = Pauses::of(&host);
             while pauses.pass().await {
+                // Nobody makes or removes one of its id meanwhile.
+                let _creating = host.creating.lock().await;
                 match host.start_tenant(record.clone()).await {
                     Ok(()) => tracing::info!(tenant = %record.id, "tenant has started"),
                     Err(Error::NoTenant(_)) => host.let_go(&record.id),
                     Err(error) => {
-                        host.keep(record.id.clone(), Known::Broken(error.to_string()));
+                        let (record, why) = (record.clone(), error.to_string());
+                        host.keep(record.id.clone(), Known::Broken { record, why });
                         continue;
                     }
                 }

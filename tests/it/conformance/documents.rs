@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use millwork_host::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits, Placement};
+use millwork_host::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits};
 use millwork_host::capability::documents::query::{Filter, Find, Scope, Sort};
 use millwork_host::capability::documents::sqlite::{SqliteDocuments, SqliteDocumentsLimits};
 use millwork_host::capability::documents::update::Change;
@@ -75,7 +75,7 @@ async fn mongodb_at(url: &str, database: &str) -> MongoDocuments {
         turn_max: Duration::from_secs(20),
         sweep_after: Duration::from_millis(100),
     };
-    MongoDocuments::new(database_at(url, database).await, Placement::Shared, limits)
+    MongoDocuments::new(database_at(url, database).await, limits)
 }
 
 async fn database_at(url: &str, database: &str) -> MongoDatabase {

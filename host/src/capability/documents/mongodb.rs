@@ -3,7 +3,7 @@
 //! A collection of a module is one collection there, `documents.<module>.<name>`, which all tenants of the database share:
 //! thousands of tenants with a collection each would be more files and indexes than a server can hold open. The tenant is
 //! in every document, stands first in `_id` and in every index, and is part of every filter; the shard key is `{tenantId:
-//! 1, _id: 1}`. A tenant that must be apart gets a database of its own ([`Placement`]).
+//! 1, _id: 1}`. A tenant that must be apart has a profile of its own, with another database.
 //!
 //! Lines are numbered copies within a collection ([`lines`]): putting one in the place of another changes numbers in one
 //! small document, in the unit's transaction. A stored document is what the guest wrote, beside the keys of its indexed
@@ -41,15 +41,6 @@ use super::query::Find;
 use super::{Checkpoint, Collection, Document, DocumentError, DocumentStore, Documents, Line, Page, Unit};
 use crate::mongodb::{Failure, MongoDatabase};
 
-/// Which database a tenant's documents are in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Placement {
-    /// All tenants in the one that the settings name.
-    Shared,
-    /// Each tenant in one of its own: this prefix and its id, of which MongoDB takes 63 bytes.
-    PerTenant(String),
-}
-
 /// Bounds of [`MongoDocuments`].
 #[derive(Debug, Clone)]
 pub struct MongoDocumentsLimits {
@@ -75,7 +66,6 @@ impl Default for MongoDocumentsLimits {
 /// All tenants' documents in a deployment of MongoDB that has transactions: a replica set or a sharded cluster.
 pub struct MongoDocuments {
     database: MongoDatabase,
-    placement: Placement,
     limits: MongoDocumentsLimits,
     /// What is open, so that the units of one host queue here and not at the server. A std mutex: no await inside.
     open: Mutex<HashMap<TenantId, Weak<TenantDocuments>>>,
@@ -84,21 +74,20 @@ pub struct MongoDocuments {
 impl MongoDocuments {
     /// Nothing is asked of the server yet.
     #[must_use]
-    pub fn new(database: MongoDatabase, placement: Placement, limits: MongoDocumentsLimits) -> Self {
+    pub fn new(database: MongoDatabase, limits: MongoDocumentsLimits) -> Self {
         Self {
             database,
-            placement,
             limits,
             open: Mutex::default(),
         }
     }
 
     fn connection(&self, tenant: &TenantId) -> Connection {
-        let database = match &self.placement {
-            Placement::Shared => self.database.database().clone(),
-            Placement::PerTenant(prefix) => self.database.client().database(&format!("{prefix}{tenant}")),
-        };
-        Connection::new(database, tenant.clone(), self.limits.clone())
+        Connection::new(
+            self.database.database().clone(),
+            tenant.clone(),
+            self.limits.clone(),
+        )
     }
 }
 

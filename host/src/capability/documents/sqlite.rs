@@ -49,9 +49,7 @@ impl SqliteDocuments {
             open: Mutex::default(),
         }
     }
-}
 
-impl SqliteDocuments {
     fn path(&self, tenant: &TenantId) -> PathBuf {
         self.folder.join(tenant.as_str()).join("documents.db")
     }

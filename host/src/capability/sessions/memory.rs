@@ -107,16 +107,13 @@ impl Sessions for MemorySessions {
             .partition(|other| other.is_over(now));
         kept.remove_all(realm, &over);
         let too_many = (alive.len() + 1).saturating_sub(per_user_max);
-        let oldest = alive.get(..too_many).unwrap_or(&alive);
-        let is_full = |kept: &Kept| kept.sessions.len().saturating_sub(oldest.len()) >= self.sessions_max;
-        if is_full(&kept) {
+        kept.remove_all(realm, alive.get(..too_many).unwrap_or(&alive));
+        if kept.sessions.len() >= self.sessions_max {
             kept.sweep(now);
         }
-        // Before any of the user's own ends.
-        if is_full(&kept) {
+        if kept.sessions.len() >= self.sessions_max {
             return Err(SessionError(format!("{} are kept already", self.sessions_max)));
         }
-        kept.remove_all(realm, oldest);
         kept.insert(realm, session);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What nobody waits for: rejected commands and snapshots, written outside of transactions. Losing one loses no business.
+//! Rejected commands and snapshots, written outside of transactions. Nobody waits for them: losing one loses no business.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -41,7 +41,11 @@ pub(super) async fn write(shared: &Shared, tenant: &TenantId, requests: Vec<Requ
                 rejection,
             } => shared.write_rejection(tenant, &command, &origin, rejection).await,
             Request::Snapshot { of, snapshot } => shared.write_snapshot(tenant, &of, &snapshot).await,
-            Request::ForgetSnapshots { module } => shared.delete_snapshots(tenant, &module).await,
+            Request::ForgetSnapshots { module, reply } => {
+                // Whoever asked may have gone.
+                let _ = reply.send(shared.delete_snapshots(tenant, &module).await);
+                Ok(())
+            }
         };
         if let Err(error) = done {
             tracing::warn!(%tenant, %error, "what nobody waits for was not written");

@@ -43,10 +43,12 @@ pub(super) enum Request {
         /// Its state.
         snapshot: Snapshot,
     },
-    /// Nobody waits for it.
+    /// Somebody waits for it.
     ForgetSnapshots {
         /// Of which module.
         module: String,
+        /// Told when they are forgotten.
+        reply: oneshot::Sender<Result<(), StoreError>>,
     },
 }
 
@@ -167,7 +169,7 @@ impl Queues {
         batch
     }
 
-    /// Writes a batch: first the appends, then what nobody waits for.
+    /// Writes a batch: first the appends, then what is written outside of transactions.
     async fn write(&self, tenant: &TenantId, batch: Vec<Request>) {
         let patience = Duration::from_millis(self.shared.limits.append_ms);
         let (mut appends, mut replies, mut rest) = (Vec::new(), Vec::new(), Vec::new());

@@ -40,7 +40,7 @@ const REMOVE_REST: &[&str] = &[
 
 impl SqliteEvents {
     /// Has the writer do something in its turn; durable when it returns.
-    async fn work(&self, work: Work) -> Result<(), StoreError> {
+    pub(super) async fn work(&self, work: Work) -> Result<(), StoreError> {
         let (reply, done) = oneshot::channel();
         let queued = self.queue.send(Request::Work { work, reply }).await;
         queued.map_err(|_| stopped())?;

@@ -37,13 +37,6 @@ pub(super) enum Request {
         rejection: String,
     },
     /// Nobody waits for it.
-    ForgetSnapshots {
-        /// Whose.
-        tenant: TenantId,
-        /// Of which module.
-        module: String,
-    },
-    /// Nobody waits for it.
     Snapshot {
         /// Whose.
         tenant: TenantId,
@@ -294,9 +287,6 @@ impl Writer {
             Request::Snapshot { tenant, of, snapshot } => {
                 rows::snapshot(&self.db, &mut self.tenants, tenant, of, snapshot).map(|()| None)
             }
-            Request::ForgetSnapshots { tenant, module } => {
-                rows::forget_snapshots(&self.db, &mut self.tenants, tenant, module).map(|()| None)
-            }
             Request::Work { work, .. } => work(&self.db, &mut self.tenants).map(|()| None),
             Request::Close => Ok(None),
         }
@@ -309,7 +299,7 @@ fn failed(request: &Request, error: &rusqlite::Error) -> Option<Outcome> {
         Request::Append { .. } | Request::Work { .. } => {
             Some(Err(AppendError::Store(StoreError::Failed(error.to_string()))))
         }
-        Request::Rejection { .. } | Request::Snapshot { .. } | Request::ForgetSnapshots { .. } => {
+        Request::Rejection { .. } | Request::Snapshot { .. } => {
             metrics::counter!("millwork_event_store_dropped_total", "why" => "failed").increment(1);
             None
         }

@@ -6,13 +6,12 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use millwork_registry::swap::{Action, Stage, Step};
+use millwork_registry::swap::{Stage, Step};
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
 use super::live::{Live, Wish};
 use super::{Swapped, canary, flip, steps};
 use crate::error::Error;
-use crate::event_store::EventStore as _;
 use crate::host::Host;
 use crate::tenant::{Module, Tenant};
 
@@ -60,26 +59,27 @@ impl Drive {
         drop(turn);
         // Whoever asked may have gone.
         let _ = settled.send(outcome);
-        self.forget_snapshots();
+        self.forget_snapshots().await;
         // When the host stops meanwhile, the modules are told when it runs again.
         let resident = flip::retire(&self.host, &self.tenant, gone).await;
         // What was in flight may have left some more.
-        self.forget_snapshots();
+        let forgotten = self.forget_snapshots().await;
         if let Some(resident) = resident
+            && forgotten
             && self.live.stage() == Stage::Draining
         {
             self.record_end(Step::Drained { resident });
         }
     }
 
-    /// The states that a release taken back has left behind are not gone on from.
-    fn forget_snapshots(&self) {
+    /// False when that is left to the next start.
+    async fn forget_snapshots(&self) -> bool {
         let swap = self.live.swap();
-        if matches!(swap.request.action, Action::RollBack { .. }) {
-            for change in &swap.changes {
-                self.host.events.forget_snapshots(&self.tenant.id, &change.module);
-            }
+        let forgotten = self.host.forget_snapshots(&self.tenant, &swap).await;
+        if let Err(error) = &forgotten {
+            tracing::error!(tenant = %self.tenant.id, swap = swap.number, %error, "states of a release that was taken back are kept");
         }
+        forgotten.is_ok()
     }
 
     /// Everything that comes before the flip. Whatever stage the swap is in, this goes on from there.

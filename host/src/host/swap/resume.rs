@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use millwork_registry::swap::{Change, Stage, Step, Swap};
+use millwork_registry::swap::{Action, Change, Stage, Step, Swap};
 
 use tokio::sync::OwnedMutexGuard;
 
 use super::live::Live;
 use crate::blocking;
 use crate::error::Error;
+use crate::event_store::EventStore as _;
 use crate::host::{Host, lifecycle};
 use crate::tenant::Tenant;
 
@@ -69,7 +70,18 @@ impl Host {
         if let Err(error) = self.tell_replaced(tenant, &swap).await {
             tracing::warn!(tenant = %tenant.id, swap = swap.number, %error, "a replaced release could not be told");
         }
+        self.forget_snapshots(tenant, &swap).await?;
         live.record(self, Step::Drained { resident: Vec::new() })
+    }
+
+    /// The states that a release taken back has left behind are not gone on from.
+    pub(super) async fn forget_snapshots(&self, tenant: &Tenant, swap: &Swap) -> Result<(), Error> {
+        if matches!(swap.request.action, Action::RollBack { .. }) {
+            for change in &swap.changes {
+                self.events.forget_snapshots(&tenant.id, &change.module).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn tell_replaced(&self, tenant: &Arc<Tenant>, swap: &Swap) -> Result<(), Error> {

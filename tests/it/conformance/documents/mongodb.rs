@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use millwork_host::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits, Placement};
+use millwork_host::capability::documents::mongodb::{MongoDocuments, MongoDocumentsLimits};
 use millwork_host::capability::documents::{Checkpoint, DocumentError, DocumentStore, Documents, Line, Unit};
 use millwork_tests::servers::MONGODB;
 use serde_json::json;
@@ -220,7 +220,7 @@ async fn a_server_that_is_not_there_is_told_in_time() {
         ..MongoDocumentsLimits::default()
     };
     let database = database_at(server.url(), "stopped").await;
-    let store = MongoDocuments::new(database, Placement::Shared, limits);
+    let store = MongoDocuments::new(database, limits);
     let documents = open(&store).await;
     let mut unit = documents.begin().await.unwrap();
     server.pause();

@@ -140,10 +140,16 @@ async fn the_newest_snapshot_is_kept(store: &dyn EventStore) {
 async fn snapshots_of_a_module_are_forgotten_after_those_queued(store: &dyn EventStore) {
     fill(store).await;
     store.keep_snapshot(&tenant("a"), &account("x"), snapshot(2, 1));
-    store.forget_snapshots(&tenant("a"), "another");
+    store
+        .forget_snapshots(&tenant("a"), "another")
+        .await
+        .expect("it forgets");
     eventually("a snapshot", || kept(store, 1, Some(2))).await;
     store.keep_snapshot(&tenant("a"), &account("x"), snapshot(4, 1));
-    store.forget_snapshots(&tenant("a"), &account("x").module);
+    store
+        .forget_snapshots(&tenant("a"), &account("x").module)
+        .await
+        .expect("it forgets");
     store.keep_snapshot(&tenant("a"), &account("x"), snapshot(3, 2));
     eventually("the last of them", || kept(store, 2, Some(3))).await;
     assert!(kept(store, 1, None).await);

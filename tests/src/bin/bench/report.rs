@@ -192,18 +192,33 @@ pub(crate) fn outside(rows: &[Row]) {
             others * 100.0
         );
     }
+    bound(rows);
+}
+
+/// What bounds the commands at the most connections.
+fn bound(rows: &[Row]) {
     let most = rows.iter().map(|row| row.connections).max();
     for row in rows.iter().filter(|row| Some(row.connections) == most) {
         let (of_disk, cpu_bound) = (row.of_disk(), row.cpu_bound());
         let bound = if cpu_bound { ", CPU-bound" } else { "" };
         let what = format!("{} at {} connections", row.work.name(), row.connections);
-        let of_memory = row.of_memory().map_or_else(String::new, |share| {
-            format!(", {:.0} % of the rate with data in memory", share * 100.0)
-        });
+        let of_memory = row.against_memory(|round, memory| round.rate / memory.rate);
+        let used_in_memory = row.against_memory(|_, memory| memory.cores_used);
+        let (rate_in_memory, used_in_memory) = match of_memory.zip(used_in_memory) {
+            Some((rate, used)) => (
+                format!(", {:.0} % of the rate with data in memory", rate * 100.0),
+                format!(", {:.0} % with data in memory", used * 100.0),
+            ),
+            None => Default::default(),
+        };
         let said = format!(
-            "{:.0} % of what the disk allows{of_memory}{bound}; at least {:.0} % or CPU-bound",
+            "{:.0} % of what the disk allows{rate_in_memory}{bound}; at least {:.0} % or CPU-bound\n       \
+             cores used {:.0} %{used_in_memory}; somebody waited for a core {:.0} % of the time, for the disk {:.0} %",
             of_disk * 100.0,
-            OF_DISK_MIN * 100.0
+            OF_DISK_MIN * 100.0,
+            row.median(|round| round.cores_used) * 100.0,
+            row.median(|round| round.core_awaited) * 100.0,
+            row.median(|round| round.disk_awaited) * 100.0,
         );
         target(&what, (of_disk >= OF_DISK_MIN || cpu_bound).into(), &said);
     }

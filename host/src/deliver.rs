@@ -278,6 +278,7 @@ impl Deliverer {
         mut line: Line,
     ) -> Line {
         loop {
+            let _step = addressee.tenant.handing_over.read().await;
             if addressee.tenant.check_open().is_err() || addressee.tenant.check_here().is_err() {
                 return line;
             }

@@ -19,7 +19,7 @@ use millwork_registry::generation::{Installation, TenantRecord};
 use millwork_registry::id::TenantId;
 use millwork_registry::manifest::{Action, Method};
 use semver::Version;
-use tokio::sync::{Mutex, Notify, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, RwLock, Semaphore, watch};
 
 pub use self::canary::Canary;
 use self::epochs::Epochs;
@@ -65,6 +65,8 @@ pub struct Tenant {
     pub projecting: Mutex<()>,
     /// Wakes the projector when the generation has changed.
     pub changed: Notify,
+    /// Read by each subscription for one step; whoever writes it waits for all steps under way.
+    pub handing_over: RwLock<()>,
     /// Wakes the deliverer when the generation has changed.
     pub delivering: Notify,
     /// What its components say to others; set once, when it starts.
@@ -154,6 +156,7 @@ impl Tenant {
             swapping: Arc::default(),
             projecting: Mutex::new(()),
             changed: Notify::new(),
+            handing_over: RwLock::new(()),
             delivering: Notify::new(),
             outlet: OnceLock::new(),
             effects: Arc::new(Semaphore::new(slow_calls_max)),

@@ -13,7 +13,7 @@ use millwork_host::migrate::unpack::Archive;
 use millwork_tests::artifacts;
 use millwork_tests::client::{Client, Reply};
 use millwork_tests::poll;
-use millwork_tests::server::{Server, Setup};
+use millwork_tests::server::{Server, Setup, now_seconds};
 use serde_json::{Value, json};
 
 use crate::books::{self, all, finalize, pay};
@@ -205,6 +205,13 @@ fn one_host_takes_a_tenant_in_another_profile() {
             (&imported["id"], &imported["profile"]),
             (&json!("copy"), &json!("embedded"))
         );
+        // Under another id it is made now, so what was issued to an earlier tenant of that id is not for this one.
+        let earlier = server.token(Some("copy"), &["admin"], now_seconds() - 120, 3_600);
+        server
+            .admin()
+            .with_token(Some(&earlier))
+            .get("/api/v1/clients")
+            .refused(401, "token-invalid");
         let copy = server.somebody(Some("copy"), &["admin"]);
         assert_eq!(books_of(&copy, &archive), books_of(&server.admin(), &archive));
         check_goes_on(&copy, &once, 4);

@@ -1,6 +1,8 @@
-//! What a host is after it was stopped: what it was before.
+//! What a host is after it was stopped, or a client has gone away: what it was before, and nothing half.
 
 use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 
 use millwork_tests::artifacts;
@@ -8,6 +10,7 @@ use millwork_tests::server::Server;
 use serde_json::json;
 
 use crate::books::{self, all, finalize, seen, stored};
+use crate::production;
 
 #[test]
 fn a_restart_keeps_everything() {
@@ -119,4 +122,34 @@ fn compiled_code_may_be_deleted_at_any_time() {
     fs::remove_dir_all(server.data().join("compiled")).unwrap();
     server.run();
     let _ = books::draft(&server.admin(), &client, "1.00");
+}
+
+#[test]
+fn a_tenant_is_made_whole_also_when_who_asked_for_it_goes_away() {
+    for setup in production::everywhere() {
+        let server = Server::start(setup);
+        let operator = server.operator();
+        let address = server.url().trim_start_matches("http://");
+        let body = json!({ "id": "left" }).to_string();
+        let mut asking = TcpStream::connect(address).unwrap();
+        write!(
+            asking,
+            "POST /admin/v1/tenants HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            operator.token(),
+            body.len(),
+        )
+        .unwrap();
+        drop(asking);
+        // Whether it came to that request or not: there is one tenant of the id afterwards, and it serves.
+        let again = operator.post("/admin/v1/tenants", &json!({ "id": "left" }));
+        assert!(matches!(again.status, 201 | 409), "{}", again.text());
+        for module in ["client", "invoicing"] {
+            let path = format!("/admin/v1/tenants/left/modules/{module}");
+            let _ = operator.put(&path, &json!({})).done();
+        }
+        let left = server.somebody(Some("left"), &["admin"]);
+        let client = books::client(&left, "LEFT");
+        let _ = books::invoice(&left, &client);
+    }
 }

@@ -150,7 +150,7 @@ fn a_session_takes_the_place_of_the_token_until_its_user_signs_out() {
             ended
                 .header("set-cookie")
                 .unwrap()
-                .starts_with("millwork_session=; Path=/api; Max-Age=0")
+                .starts_with("millwork_session=; Path=/; Max-Age=0")
         );
         let refused = by_desk.get(CLIENTS);
         refused.refused(401, "session-over");
@@ -195,7 +195,7 @@ fn the_cookie_is_kept_from_scripts_other_sites_and_networks_in_the_clear() {
         assert_eq!(reply.header("cache-control"), Some("no-store"));
         reply.header("set-cookie").unwrap().to_owned()
     };
-    let attributes = "; Path=/api; Max-Age=5400; HttpOnly; SameSite=Strict";
+    let attributes = "; Path=/; Max-Age=5400; HttpOnly; SameSite=Strict";
     let plain = cookie("127.0.0.1:8080", None);
     assert!(
         plain.starts_with("millwork_session=ms_demo.") && plain.ends_with(attributes),
@@ -203,7 +203,11 @@ fn the_cookie_is_kept_from_scripts_other_sites_and_networks_in_the_clear() {
     );
     assert!(cookie("localhost", Some("http://localhost:5173")).ends_with(attributes));
     let secure = format!("{attributes}; Secure");
-    assert!(cookie("erp.example.com", None).ends_with(&secure));
+    let of_a_domain = cookie("erp.example.com", None);
+    assert!(
+        of_a_domain.starts_with("__Host-millwork_session=ms_demo.") && of_a_domain.ends_with(&secure),
+        "{of_a_domain}"
+    );
     // Behind a proxy that calls the host by its address.
     assert!(cookie("127.0.0.1:8080", Some("https://erp.example.com")).ends_with(&secure));
 }

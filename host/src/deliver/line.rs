@@ -169,11 +169,14 @@ impl Line {
         Ok(end)
     }
 
-    /// Hands over, in order, what is due and not behind another of its aggregate.
+    /// Hands over, in order, what is due and not behind another of its aggregate, until the tenant is closed.
     async fn hand_over_due(&mut self, deliverer: &Deliverer, to: &Addressee, outlet: &Arc<dyn Outlet>) {
         let positions: Vec<Position> = self.waiting.keys().copied().collect();
         let mut held: HashSet<(String, String)> = HashSet::new();
         for position in positions {
+            if to.tenant.check_open().is_err() {
+                return;
+            }
             let Some(waiting) = self.waiting.get_mut(&position) else {
                 continue;
             };

@@ -171,6 +171,10 @@ impl Host {
     ) -> Result<(), Error> {
         let _slot = self.moves.slot().await.ok_or_else(stopped)?;
         let frozen = self.events.gate(&tenant.id).await? == Gate::Closed;
+        if frozen {
+            // What subscriptions do just now is done, and their checkpoints say so: where the tenant goes it is not done again.
+            drop(tenant.handing_over.write().await);
+        }
         let generation = blocking::run(|| self.generations.load(&tenant.id))?;
         let installations: Vec<&Installation> = generation.installations.values().collect();
         let text = serde_json::to_vec_pretty(&installations).map_err(io::Error::from);

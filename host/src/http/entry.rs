@@ -19,8 +19,11 @@ use crate::capability::sessions::{Handle, Realm, Session};
 use crate::error::Error;
 use crate::tenant::Tenant;
 
-/// The cookie that carries the id of a session.
-pub(super) const SESSION_COOKIE: &str = "millwork_session";
+/// The cookie that carries the id of a session. By its prefix browsers take it over TLS and from this very host alone, so no
+/// other subdomain can set one (RFC 6265bis, section 4.1.3.2).
+pub(super) const SESSION_COOKIE: &str = "__Host-millwork_session";
+/// The same for who speaks plain HTTP with its own machine.
+const LOOPBACK_COOKIE: &str = "millwork_session";
 /// What ids of sessions begin with, and no token.
 pub(super) const ID_PREFIX: &str = "ms_";
 /// Characters of an id's secret: 32 bytes in base64url without padding (RFC 4648, section 5).
@@ -117,9 +120,23 @@ fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Error> {
     Ok(cookie(headers).map_or(Shown::Token, Shown::Cookie))
 }
 
-/// The value of the session's cookie (RFC 6265, section 4.2). Two of them are none: another host of the same domain may have
-/// set one, and which is whose cannot be told.
+/// The value of the session's cookie (RFC 6265, section 4.2). Two of them are none, since which is whose cannot be told.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let plain = || cookie_named(headers, LOOPBACK_COOKIE).filter(|_| is_plain_loopback(headers));
+    cookie_named(headers, SESSION_COOKIE).or_else(plain)
+}
+
+/// What has a browser keep the session's cookie for some seconds; none forgets it (RFC 6265, section 4.1).
+pub(super) fn set_cookie(headers: &HeaderMap, id: &str, seconds: u64) -> String {
+    let (name, secure) = if is_plain_loopback(headers) {
+        (LOOPBACK_COOKIE, "")
+    } else {
+        (SESSION_COOKIE, "; Secure")
+    };
+    format!("{name}={id}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}")
+}
+
+fn cookie_named<'a>(headers: &'a HeaderMap, of: &str) -> Option<&'a str> {
     let lines = headers
         .get_all(COOKIE)
         .iter()
@@ -127,7 +144,7 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
     let pairs = lines
         .flat_map(|line| line.split(';'))
         .filter_map(|pair| pair.trim().split_once('='));
-    let mut values = pairs.filter_map(|(name, value)| (name == SESSION_COOKIE).then_some(value));
+    let mut values = pairs.filter_map(|(name, value)| (name == of).then_some(value));
     values.next().filter(|_| values.next().is_none())
 }
 
@@ -149,7 +166,7 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
 
 /// Whether the client is known to speak plain HTTP with its own machine, where a cookie for TLS alone may be of no use. The
 /// page's origin says it; without one, the name by which this host was called.
-pub(super) fn is_plain_loopback(headers: &HeaderMap) -> bool {
+fn is_plain_loopback(headers: &HeaderMap) -> bool {
     let text = |name| {
         headers
             .get(name)
@@ -199,17 +216,29 @@ mod tests {
 
     #[test]
     fn one_cookie_is_found_among_others_and_two_are_none() {
+        const TWO: &str = "__Host-millwork_session=a; __Host-millwork_session=b";
         for (line, expected) in [
-            ("millwork_session=a", Some("a")),
-            ("x=1; millwork_session=a; y=2", Some("a")),
-            ("x=millwork_session; xmillwork_session=b", None),
-            ("millwork_session=a; millwork_session=b", None),
+            ("__Host-millwork_session=a", Some("a")),
+            ("x=1; __Host-millwork_session=a; y=2", Some("a")),
+            ("x=__Host-millwork_session; x__Host-millwork_session=b", None),
+            (TWO, None),
             ("", None),
         ] {
             assert_eq!(cookie(&headers(&[("cookie", line)])), expected, "{line}");
         }
-        let two = headers(&[("cookie", "millwork_session=a"), ("cookie", "millwork_session=b")]);
-        assert_eq!(cookie(&two), None);
+        let two = TWO.split_once("; ").unwrap();
+        assert_eq!(cookie(&headers(&[("cookie", two.0), ("cookie", two.1)])), None);
+    }
+
+    #[test]
+    fn what_another_subdomain_may_have_set_is_taken_on_loopback_alone() {
+        const PLAIN: (&str, &str) = ("cookie", "millwork_session=a");
+        assert_eq!(cookie(&headers(&[PLAIN, ("host", "erp.example.com")])), None);
+        assert_eq!(cookie(&headers(&[PLAIN])), None);
+        let here = ("host", "127.0.0.1:8080");
+        assert_eq!(cookie(&headers(&[PLAIN, here])), Some("a"));
+        let own = ("cookie", "__Host-millwork_session=b");
+        assert_eq!(cookie(&headers(&[PLAIN, own, here])), Some("b"));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, Request, State};
+use axum::http::HeaderMap;
 use axum::http::header::{CACHE_CONTROL, HeaderValue, SET_COOKIE};
 use axum::http::request::Parts;
 use axum::response::Response;
@@ -19,7 +20,7 @@ use serde_json::json;
 
 use super::admin::{allowed, invalid, read};
 use super::auth::Principal;
-use super::entry::{SESSION_COOKIE, id_of, is_plain_loopback};
+use super::entry::{id_of, set_cookie};
 use super::exchange::Exchange;
 use super::params::Params;
 use super::problem::{self, Problem};
@@ -109,7 +110,7 @@ impl Person {
         self.principal.session.as_ref() == Some(handle)
     }
 
-    async fn end(&self, handle: &Handle) -> Result<Response, Problem> {
+    async fn end(&self, handle: &Handle, sent: &HeaderMap) -> Result<Response, Problem> {
         let (tenant, user) = (&self.tenant.id, &self.principal.user);
         let realm = Realm::of(&self.tenant.record);
         if !self.tenant.sessions.end(&realm, user, handle).await? {
@@ -117,11 +118,10 @@ impl Person {
         }
         tracing::info!(%tenant, user, handle = handle.as_str(), "a session was ended");
         let response = reply::json(problem::OK, &json!({ "ended": 1 }))?;
-        Ok(if self.came_by(handle) {
-            without_cookie(response)
-        } else {
-            response
-        })
+        if self.came_by(handle) {
+            return without_cookie(response, sent);
+        }
+        Ok(response)
     }
 }
 
@@ -173,15 +173,7 @@ async fn begin(
         session: person.show(&session),
     };
     let mut response = reply::json(problem::CREATED, &begun)?;
-    let secure = if is_plain_loopback(&parts.headers) {
-        ""
-    } else {
-        "; Secure"
-    };
-    let cookie = format!(
-        "{SESSION_COOKIE}={id}; Path=/api; Max-Age={}; HttpOnly; SameSite=Strict{secure}",
-        limits.longest.as_secs()
-    );
+    let cookie = set_cookie(&parts.headers, &id, limits.longest.as_secs());
     let headers = response.headers_mut();
     headers.insert(SET_COOKIE, reply::header(&cookie)?);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -207,7 +199,8 @@ async fn end_current(State(app): State<Arc<App>>, request: Request) -> Result<Re
     let (parts, _) = request.into_parts();
     let person = Person::of(&app, &parts).await?;
     let current = person.principal.session.clone();
-    person.end(&current.ok_or_else(|| no_session("current"))?).await
+    let current = current.ok_or_else(|| no_session("current"))?;
+    person.end(&current, &parts.headers).await
 }
 
 /// `DELETE /api/v1/sessions/{handle}`
@@ -219,7 +212,7 @@ async fn end_one(
     let (parts, _) = request.into_parts();
     let person = Person::of(&app, &parts).await?;
     let handle = Handle::parse(&handle).ok_or_else(|| no_session(&handle))?;
-    person.end(&handle).await
+    person.end(&handle, &parts.headers).await
 }
 
 /// `DELETE /api/v1/sessions`
@@ -227,12 +220,10 @@ async fn end_all(State(app): State<Arc<App>>, request: Request) -> Result<Respon
     let (parts, _) = request.into_parts();
     let person = Person::of(&app, &parts).await?;
     let response = end_all_of(&person.tenant, &person.principal.user).await?;
-    let has_cookie = person.principal.session.is_some();
-    Ok(if has_cookie {
-        without_cookie(response)
-    } else {
-        response
-    })
+    if person.principal.session.is_some() {
+        return without_cookie(response, &parts.headers);
+    }
+    Ok(response)
 }
 
 /// `DELETE /admin/v1/tenants/{tenant}/sessions?user=<user>`
@@ -261,12 +252,11 @@ async fn end_all_of(tenant: &Tenant, user: &str) -> Result<Response, Problem> {
     reply::json(problem::OK, &json!({ "ended": ended }))
 }
 
-/// Has the browser forget its session.
-fn without_cookie(mut response: Response) -> Response {
-    const FORGOTTEN: HeaderValue =
-        HeaderValue::from_static("millwork_session=; Path=/api; Max-Age=0; HttpOnly; SameSite=Strict");
-    response.headers_mut().insert(SET_COOKIE, FORGOTTEN);
-    response
+/// Has the browser that has sent this forget its session.
+fn without_cookie(mut response: Response, sent: &HeaderMap) -> Result<Response, Problem> {
+    let forgotten = reply::header(&set_cookie(sent, "", 0))?;
+    response.headers_mut().insert(SET_COOKIE, forgotten);
+    Ok(response)
 }
 
 fn no_session(handle: &str) -> Error {

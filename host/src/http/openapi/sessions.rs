@@ -47,8 +47,8 @@ pub(super) fn paths() -> Map<String, Value> {
 pub(super) fn cookie_scheme() -> Value {
     json!({
         "type": "apiKey", "in": "cookie", "name": SESSION_COOKIE,
-        "description": "A session; changes are taken with it from pages of the same origin alone. Its id may be sent as a \
-                        bearer token instead",
+        "description": "A session; changes are taken with it from pages of the same origin alone. Over plain HTTP on the \
+                        client's own machine its name has no prefix. Its id may be sent as a bearer token instead",
     })
 }
 

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 
-use millwork_tests::artifacts;
 use millwork_tests::server::Server;
+use millwork_tests::{artifacts, poll};
 use serde_json::json;
 
 use crate::books::{self, all, finalize, seen, stored};
@@ -141,9 +141,13 @@ fn a_tenant_is_made_whole_also_when_who_asked_for_it_goes_away() {
         )
         .unwrap();
         drop(asking);
-        // Whether it came to that request or not: there is one tenant of the id afterwards, and it serves.
+        // Whether that request arrived or not: there is one tenant of the id in the end, and it serves.
         let again = operator.post("/admin/v1/tenants", &json!({ "id": "left" }));
         assert!(matches!(again.status, 201 | 409), "{}", again.text());
+        poll::until("the tenant is made", || {
+            let modules = operator.get("/admin/v1/tenants/left/modules");
+            (modules.status == 200).then_some(())
+        });
         for module in ["client", "invoicing"] {
             let path = format!("/admin/v1/tenants/left/modules/{module}");
             let _ = operator.put(&path, &json!({})).done();

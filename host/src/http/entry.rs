@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderValue, Method};
+use axum::http::{HeaderMap, HeaderName, Method};
 use millwork_registry::id::TenantId;
 
 use super::App;
@@ -122,7 +122,8 @@ fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Error> {
 
 /// The value of the session's cookie (RFC 6265, section 4.2). Two of them are none, since which is whose cannot be told.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let plain = || cookie_named(headers, LOOPBACK_COOKIE).filter(|_| is_plain_loopback(headers));
+    let called_here = text(headers, HOST).is_some_and(is_loopback);
+    let plain = || cookie_named(headers, LOOPBACK_COOKIE).filter(|_| called_here);
     cookie_named(headers, SESSION_COOKIE).or_else(plain)
 }
 
@@ -150,33 +151,33 @@ fn cookie_named<'a>(headers: &'a HeaderMap, of: &str) -> Option<&'a str> {
 
 /// Whether the browser says that a page of this host's own origin sends this.
 fn is_same_origin(headers: &HeaderMap) -> bool {
-    let text =
-        |value: Option<&'_ HeaderValue>| value.and_then(|value| value.to_str().ok()).map(str::to_owned);
-    match text(headers.get("sec-fetch-site")) {
+    match text(headers, HeaderName::from_static("sec-fetch-site")) {
         Some(site) => site == "same-origin",
-        None => match (text(headers.get(ORIGIN)), text(headers.get(HOST))) {
+        None => match (text(headers, ORIGIN), text(headers, HOST)) {
             (Some(origin), Some(host)) => {
                 let authority = origin.split_once("://").map(|(_, authority)| authority);
-                authority.is_some_and(|authority| authority.eq_ignore_ascii_case(&host))
+                authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
             }
             _ => false,
         },
     }
 }
 
+fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
 /// Whether the client is known to speak plain HTTP with its own machine, where a cookie for TLS alone may be of no use. The
 /// page's origin says it; without one, the name by which this host was called.
 fn is_plain_loopback(headers: &HeaderMap) -> bool {
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let authority = match text(ORIGIN) {
-        Some(origin) => origin.strip_prefix("http://"),
-        None => text(HOST),
-    };
-    let Some(authority) = authority else { return false };
+    match text(headers, ORIGIN) {
+        Some(origin) => origin.strip_prefix("http://").is_some_and(is_loopback),
+        None => text(headers, HOST).is_some_and(is_loopback),
+    }
+}
+
+/// Whether an authority names the client's own machine.
+fn is_loopback(authority: &str) -> bool {
     let name = match authority.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => authority,
@@ -186,6 +187,8 @@ fn is_plain_loopback(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {

@@ -30,8 +30,10 @@ fn launch(place: &Place) -> Launch {
         &port,
         "--storage-path",
         &data,
+        // Beyond a fifth of it no client goes on until something is written out, which changes cannot be that an open
+        // transaction, also one of a host that was killed, still holds. All tests together write less than that fifth.
         "--cache-size",
-        "256M",
+        "2G",
         "--log-level",
         "WARNING",
         // A success means durable, as the backends ask of a MongoDB.

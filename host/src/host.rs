@@ -249,18 +249,29 @@ impl Host {
 
     /// Forgets a tenant that did not start, if it is not the one that is recorded now.
     fn let_go_broken(&self, id: &TenantId, recorded: Option<&TenantRecord>) {
-        let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        if matches!(tenants.get(id), Some(Known::Broken { record, .. }) if Some(record) != recorded) {
-            tenants.remove(id);
-        }
+        self.let_go_if(
+            id,
+            |known| matches!(known, Known::Broken { record, .. } if Some(record) != recorded),
+        );
     }
 
     /// Forgets a tenant that does not run.
     fn let_go(&self, id: &TenantId) {
+        self.let_go_if(id, |known| !matches!(known, Known::Here(_)));
+    }
+
+    fn let_go_if(&self, id: &TenantId, is_so: impl FnOnce(&Known) -> bool) {
         let mut tenants = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        if !matches!(tenants.get(id), Some(Known::Here(_))) {
+        if tenants.get(id).is_some_and(is_so) {
             tenants.remove(id);
+            self.waiting().remove(id);
         }
+    }
+
+    /// Whether it is this tenant that did not start, and none that was made since.
+    fn is_broken(&self, tenant: &TenantRecord) -> bool {
+        let tenants = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
+        matches!(tenants.get(&tenant.id), Some(Known::Broken { record, .. }) if record == tenant)
     }
 
     /// All tenants, by id.
@@ -376,9 +387,10 @@ impl Host {
     /// Delivers a dead letter once more.
     ///
     /// # Errors
-    /// [`Error::NotFound`]; [`Error::NotDelivered`] when it stays.
+    /// [`Error::NotFound`]; [`Error::Moving`]; [`Error::NotDelivered`] when it stays.
     pub async fn retry_letter(&self, tenant: &TenantId, number: u64) -> Result<(), Error> {
         let tenant = self.tenant(tenant)?;
+        tenant.check_open()?;
         let closed = || Error::Unavailable(format!("tenant {} has not started", tenant.id));
         let outlet = tenant.outlet.get().ok_or_else(closed)?;
         self.deliverer.retry(&tenant, outlet, number).await

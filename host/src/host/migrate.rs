@@ -121,9 +121,15 @@ impl Host {
     pub async fn freeze(&self, id: &TenantId) -> Result<(), Error> {
         let tenant = self.tenant(id)?;
         let _turn = self.turn(&tenant).await?;
-        // The store has the word on it; this only spares it what it would refuse.
-        self.events.set_gate(id, Gate::Closed).await?;
+        let was_open = tenant.check_open().is_ok();
+        // First here, so that who finds the gate shut finds that nothing more is delivered. The store has the word on it.
         tenant.close();
+        if let Err(error) = self.events.set_gate(id, Gate::Closed).await {
+            if was_open {
+                tenant.open();
+            }
+            return Err(error.into());
+        }
         tracing::warn!(tenant = %id, "tenant is closed: it is moving");
         Ok(())
     }
@@ -172,7 +178,7 @@ impl Host {
         let _slot = self.moves.slot().await.ok_or_else(stopped)?;
         let frozen = self.events.gate(&tenant.id).await? == Gate::Closed;
         if frozen {
-            // What subscriptions do just now is done, and their checkpoints say so: where the tenant goes it is not done again.
+            // What subscriptions do just now ends first, so that their checkpoints say it.
             drop(tenant.handing_over.write().await);
         }
         let generation = blocking::run(|| self.generations.load(&tenant.id))?;

@@ -51,6 +51,11 @@ impl Pauses {
         self.next = (self.next * 2).min(self.longest);
         true
     }
+
+    /// Whether the host stops.
+    fn are_over(&self) -> bool {
+        *self.stop.borrow()
+    }
 }
 
 impl Host {
@@ -191,15 +196,25 @@ impl Host {
             return;
         }
         let profile = record.profile.clone().unwrap_or_else(|| EMBEDDED.to_owned());
-        self.waiting().insert(record.id.clone(), profile);
+        self.waiting().insert(record.id.clone(), profile.clone());
         let host = Arc::clone(self);
         self.spawn(async move {
             let mut pauses = Pauses::of(&host);
             while pauses.pass().await {
+                // Opened before, since that may take its time.
+                if host.backends_of(&profile).await.is_err() {
+                    continue;
+                }
                 // Nobody makes or removes one of its id meanwhile.
                 let _creating = host.creating.lock().await;
+                if !host.is_broken(&record) || pauses.are_over() {
+                    return;
+                }
                 match host.start_tenant(record.clone()).await {
-                    Ok(()) => tracing::info!(tenant = %record.id, "tenant has started"),
+                    Ok(()) => {
+                        host.waiting().remove(&record.id);
+                        tracing::info!(tenant = %record.id, "tenant has started");
+                    }
                     Err(Error::NoTenant(_)) => host.let_go(&record.id),
                     Err(error) => {
                         let (record, why) = (record.clone(), error.to_string());
@@ -207,14 +222,14 @@ impl Host {
                         continue;
                     }
                 }
-                host.waiting().remove(&record.id);
                 return;
             }
         })
         .await;
     }
 
-    fn waiting(&self) -> RwLockWriteGuard<'_, BTreeMap<TenantId, String>> {
+    /// The profiles that tenants which have not started wait for.
+    pub(super) fn waiting(&self) -> RwLockWriteGuard<'_, BTreeMap<TenantId, String>> {
         self.waiting.write().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use millwork_registry::generation::Installation;
 use millwork_registry::swap::{Action, Change, Stage, Step, Swap};
 
 use tokio::sync::OwnedMutexGuard;
@@ -67,10 +68,10 @@ impl Host {
     /// The calls on what was replaced have ended with the process; what is left is to tell it so.
     async fn end_drain(&self, tenant: &Arc<Tenant>, live: &Live) -> Result<(), Error> {
         let swap = live.swap();
+        self.forget_snapshots(tenant, &swap).await?;
         if let Err(error) = self.tell_replaced(tenant, &swap).await {
             tracing::warn!(tenant = %tenant.id, swap = swap.number, %error, "a replaced release could not be told");
         }
-        self.forget_snapshots(tenant, &swap).await?;
         live.record(self, Step::Drained { resident: Vec::new() })
     }
 
@@ -89,9 +90,17 @@ impl Host {
             return Ok(());
         };
         let before = blocking::run(|| self.generations.past(&tenant.id, before))?;
+        let current = blocking::run(|| self.generations.load(&tenant.id))?;
+        // A later swap may have brought it back.
+        let serves = |installed: &Installation| {
+            let now = current.installations.get(&installed.name);
+            now.is_some_and(|now| now.digest == installed.digest)
+        };
         let replaced = |change: &&Change| change.from.is_some();
         for change in swap.changes.iter().filter(replaced) {
-            if let Some(installed) = before.installations.get(&change.module) {
+            if let Some(installed) = before.installations.get(&change.module)
+                && !serves(installed)
+            {
                 let module = blocking::run(|| self.load(installed))?;
                 lifecycle::farewell(self, tenant, &module).say().await;
             }

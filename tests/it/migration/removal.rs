@@ -1,5 +1,6 @@
 //! Tenants that are removed: nothing of them is left, and their ids are as good as new.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -215,6 +216,14 @@ fn links_of_a_removed_tenant_lead_nowhere_in_the_next_of_its_id() {
     assert!(names(&ask(&acme, "listed", &[]).done()).is_empty());
 }
 
+/// Checksums of the files of an archive. What a tenant has not delivered when it is closed it delivers where it goes, and the
+/// checkpoints move on.
+fn all_but_checkpoints(archive: &[u8]) -> BTreeMap<String, String> {
+    let mut all = parts(archive);
+    all.retain(|name, _| !name.starts_with("checkpoints/"));
+    all
+}
+
 #[test]
 fn a_tenant_changes_its_profile_and_keeps_its_id() {
     let Some(setup) = tiers() else { return };
@@ -252,10 +261,13 @@ fn a_tenant_changes_its_profile_and_keeps_its_id() {
             "the second text"
         );
         assert_eq!(letters(&api), 1);
-        assert_eq!(parts(&export(&server, "acme")), parts(&archive));
-        let before = before.get_or_insert_with(|| parts(&archive));
         assert_eq!(
-            parts(&archive),
+            all_but_checkpoints(&export(&server, "acme")),
+            all_but_checkpoints(&archive)
+        );
+        let before = before.get_or_insert_with(|| all_but_checkpoints(&archive));
+        assert_eq!(
+            all_but_checkpoints(&archive),
             *before,
             "what was delivered is not delivered again"
         );

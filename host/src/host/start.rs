@@ -200,7 +200,7 @@ impl Host {
         let host = Arc::clone(self);
         self.spawn(async move {
             let mut pauses = Pauses::of(&host);
-            while pauses.pass().await {
+            while pauses.pass().await && host.is_broken(&record) {
                 // Opened before, since that may take its time.
                 if host.backends_of(&profile).await.is_err() {
                     continue;

@@ -1,4 +1,4 @@
-//! Rejected commands and snapshots, written outside of transactions. Nobody waits for them: losing one loses no business.
+//! Rejected commands and snapshots, written outside of transactions. Losing one loses no business.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

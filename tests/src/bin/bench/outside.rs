@@ -15,11 +15,8 @@ use crate::{Effort, disk, process};
 
 const WORKS: [Work; 3] = [Work::CreateClient, Work::AddLineItem, Work::OneAggregate];
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
-/// The cores are the bound when at least this much of them is used, as a part of what the same load uses with its data in
-/// memory. That is less than all: the kernel leaves a core idle for moments while threads wait for another.
+/// Share of the cores in use from which on more work would not fit.
 const BUSY_SHARE: f64 = 0.9;
-/// And at least this much of all cores: where it is less, something else is the bound with and without the disk.
-const USED_MIN: f64 = 0.8;
 /// A folder in memory, where flushes take no time.
 const MEMORY: &str = "/dev/shm";
 
@@ -126,12 +123,9 @@ impl Row {
         (!figures.is_empty()).then(|| median(figures.into_iter()))
     }
 
-    /// Whether the cores, and not the disk, set the bound: the disk leaves hardly more of them idle than there are without
-    /// it. Held against all cores where that was not measured.
+    /// Whether the cores, and not the disk, set the bound.
     pub(crate) fn cpu_bound(&self) -> bool {
-        let used = self.median(|round| round.cores_used);
-        let of_memory = self.against_memory(|round, memory| round.cores_used / memory.cores_used);
-        used >= USED_MIN && of_memory.unwrap_or(used) >= BUSY_SHARE
+        self.median(|round| round.cores_used) >= BUSY_SHARE
     }
 
     pub(crate) fn json(&self) -> Value {

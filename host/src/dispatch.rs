@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use self::facts::Seen;
+use self::facts::{Facts, Seen};
 use self::job::Job;
 use self::lanes::{Lanes, Passage};
 use self::outcome::Outcome;
@@ -27,11 +27,13 @@ use crate::bindings::types;
 use crate::config::DispatchLimits;
 use crate::error::{Error, Rejection};
 use crate::event_store::{AppendError, EventStore, Journalled, Origin, Position, Recorded, Subject};
+use crate::project::Projector;
 use crate::tenant::{Canary, Module, Tenant};
 
 /// Executes commands of all tenants.
 pub struct Dispatcher {
     events: Arc<dyn EventStore>,
+    projector: Arc<Projector>,
     states: States,
     lanes: Lanes,
     limits: DispatchLimits,
@@ -86,12 +88,13 @@ enum Attempt {
 }
 
 impl Dispatcher {
-    /// A dispatcher that appends to `events`.
+    /// A dispatcher that appends to `events`, and waits for read models that `projector` builds of them.
     #[must_use]
-    pub fn new(events: Arc<dyn EventStore>, limits: DispatchLimits) -> Self {
+    pub fn new(events: Arc<dyn EventStore>, projector: Arc<Projector>, limits: DispatchLimits) -> Self {
         let states = States::new(Arc::clone(&events), &limits);
         Self {
             events,
+            projector,
             states,
             lanes: Lanes::default(),
             limits,
@@ -113,12 +116,13 @@ impl Dispatcher {
 
     async fn run(&self, tenant: &Arc<Tenant>, job: &Job) -> Result<Executed, Error> {
         job.module.check_admitted()?;
+        let mut facts = Facts::AsTheyAre;
         for _ in 0..self.limits.attempts_max {
             if let Some(first) = self.first_outcome(tenant, job).await? {
                 return Ok(first);
             }
             tenant.check_open()?;
-            if let Attempt::Done(executed) = self.attempt(tenant, job).await? {
+            if let Attempt::Done(executed) = self.attempt(tenant, job, &mut facts).await? {
                 return Ok(executed);
             }
             metrics::counter!("millwork_command_conflicts_total").increment(1);
@@ -140,7 +144,7 @@ impl Dispatcher {
         }
     }
 
-    async fn attempt(&self, tenant: &Arc<Tenant>, job: &Job) -> Result<Attempt, Error> {
+    async fn attempt(&self, tenant: &Arc<Tenant>, job: &Job, facts: &mut Facts) -> Result<Attempt, Error> {
         let Some(before) = facts::look(&self.states, tenant, job).await? else {
             return Ok(Attempt::Again);
         };
@@ -168,7 +172,11 @@ impl Dispatcher {
             Ok(decision) => decision,
             Err(rejection) => {
                 let entry = job.journal(&seen, &asked);
-                if self.is_outdated(tenant, job, seen, lane).await? {
+                if self.is_outdated(tenant, job, seen, lane).await?
+                    || facts
+                        .were_behind(&self.projector, &self.events, tenant, job)
+                        .await?
+                {
                     return Ok(Attempt::Again);
                 }
                 return Err(self.reject(tenant, job, entry, rejection));

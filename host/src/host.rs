@@ -151,6 +151,7 @@ impl Host {
         let engine = Engine::new(config.engine.clone(), config.data.join("compiled"));
         let engine = engine.map_err(|error| failed("engine", &error))?;
         let projector = Projector::new(Arc::clone(&store), config.project.clone(), config.engine.clone());
+        let projector = Arc::new(projector);
         let bus = Arc::<Routes<dyn Bus>>::default();
         let carrier: Arc<dyn Bus> = Arc::<Routes<dyn Bus>>::clone(&bus);
         let deliverer = Deliverer::new(
@@ -162,7 +163,7 @@ impl Host {
         let replayer = Replayer::new(Arc::clone(&store), config.replay.clone());
         let RegistryStore { records, artifacts } = RegistryStore::open(&config)?;
         Ok(Self {
-            dispatcher: Dispatcher::new(store, config.dispatch.clone()),
+            dispatcher: Dispatcher::new(store, Arc::clone(&projector), config.dispatch.clone()),
             engine,
             events,
             embedded,
@@ -176,7 +177,7 @@ impl Host {
             cluster,
             homes: RwLock::default(),
             stays: RwLock::default(),
-            projector: Arc::new(projector),
+            projector,
             bus,
             deliverer: Arc::new(deliverer),
             replayer,

@@ -119,6 +119,12 @@ impl Projector {
         }
     }
 
+    /// What bounds it.
+    #[must_use]
+    pub fn limits(&self) -> &ProjectLimits {
+        &self.limits
+    }
+
     /// Runs a tenant's projections until `stop` turns true or its sender is gone.
     pub async fn run(self: Arc<Self>, tenant: Arc<Tenant>, mut stop: watch::Receiver<bool>) {
         let mut last = loop {

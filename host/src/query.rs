@@ -177,33 +177,9 @@ pub async fn wait(
     limit: Duration,
 ) -> Result<Position, Error> {
     for projection in module.projections_behind(action) {
-        reach(projector, tenant, module, projection, after, limit).await?;
+        projector.reach(tenant, module, projection, after, limit).await?;
     }
     Ok(position(tenant, module, action))
-}
-
-/// Waits until a projection has applied `after`, whichever host runs it.
-///
-/// # Errors
-/// [`Error::Behind`] when it has not within `limit`.
-pub async fn reach(
-    projector: &Projector,
-    tenant: &Tenant,
-    module: &Module,
-    projection: &str,
-    after: Position,
-    limit: Duration,
-) -> Result<(), Error> {
-    let key = project::key(&module.manifest.name, projection);
-    let reached = tenant.progress.reach(&key, after, limit);
-    if !tenant.documents.is_shared() {
-        return reached.await;
-    }
-    tokio::select! {
-        biased;
-        reached = reached => reached,
-        () = projector.follow(tenant, module, projection, after) => Ok(()),
-    }
 }
 
 /// The position that all projections behind a view or query have reached.

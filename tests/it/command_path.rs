@@ -8,9 +8,30 @@ use millwork_tests::server::{Server, now_seconds};
 use serde_json::{Value, json};
 
 use crate::books::{self, Stored, act, all, decimal, finalize, pay, seen, stored};
+use crate::production;
 
 /// Bytes of a command's body that are still taken.
 const BODY_BYTES_MAX: usize = 1 << 20;
+
+#[test]
+fn what_was_just_done_is_known_to_the_next_command() {
+    for setup in production::everywhere() {
+        let server = Server::start(setup);
+        let api = server.admin();
+        for number in 0..40 {
+            let client = books::client(&api, &format!("C{number}"));
+            let limit = |amount: &str| {
+                let path = format!("/api/v1/clients/{client}/credit-limit");
+                let _ = api.post(&path, &json!({ "creditLimit": amount })).done();
+            };
+            // The read model of clients has this one a moment later.
+            let invoice = books::draft(&api, &client, "100.00");
+            limit("1.00");
+            limit("100.00");
+            let _ = finalize(&api, &invoice).done();
+        }
+    }
+}
 
 #[test]
 fn from_client_to_aging_report() {

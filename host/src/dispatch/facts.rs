@@ -5,15 +5,16 @@
 
 use std::sync::Arc;
 
-use millwork_registry::manifest::Fact;
+use millwork_registry::manifest::{Action, Fact};
 use serde_json::Value;
 
 use super::job::Job;
 use super::states::{State, States};
 use crate::capability::documents::query::Scope;
 use crate::error::Error;
-use crate::event_store::{NumberTaken, Subject};
-use crate::tenant::Tenant;
+use crate::event_store::{EventStore, NumberTaken, Subject};
+use crate::project::{self, Projector};
+use crate::tenant::{Generation, Module, Tenant};
 
 /// What an attempt saw.
 pub(super) struct Seen {
@@ -33,6 +34,49 @@ pub(super) struct Numbered {
     /// As people read it.
     pub(super) text: String,
     pub(super) taken: NumberTaken,
+}
+
+/// How new the facts of a command are that come from read models.
+#[derive(PartialEq, Eq)]
+pub(super) enum Facts {
+    /// As the read models have them, which are a little behind what is recorded.
+    AsTheyAre,
+    /// They have been waited for: what was recorded before the command came is in them, or too far away.
+    WaitedFor,
+}
+
+impl Facts {
+    /// Whether a refusal must not rest on the facts, and the command is to be decided again: read models that they came
+    /// from had not applied all that is recorded, and have now. Only without a lane.
+    pub(super) async fn were_behind(
+        &mut self,
+        projector: &Projector,
+        events: &Arc<dyn EventStore>,
+        tenant: &Tenant,
+        job: &Job,
+    ) -> Result<bool, Error> {
+        let facts = &job.plan()?.command.facts;
+        if facts.is_empty() || std::mem::replace(self, Self::WaitedFor) == Self::WaitedFor {
+            return Ok(false);
+        }
+        let last = *events.last_position(&tenant.id).await?.borrow();
+        let generation = tenant.generation();
+        let mut were_behind = false;
+        for fact in facts.values() {
+            let (module, view) = source(&generation, job, fact)?;
+            for projection in module.projections_behind(&Action::View(view.to_owned())) {
+                let key = project::key(&module.manifest.name, projection);
+                let progress = &tenant.progress;
+                // One that stands still is not waited for: the refusal is the best there is.
+                if progress.at(&key) < last && progress.why_failing(&key).is_none() {
+                    let limit = projector.limits().wait_max;
+                    let reached = projector.reach(tenant, module, projection, last, limit).await;
+                    were_behind |= reached.is_ok();
+                }
+            }
+        }
+        Ok(were_behind)
+    }
 }
 
 /// The ids that a command's references resolve to.
@@ -195,13 +239,22 @@ async fn fetch(tenant: &Tenant, job: &Job, ids: &[Option<String>]) -> Result<Arc
 
 async fn document(tenant: &Tenant, job: &Job, fact: &Fact, id: &str) -> Result<Value, Error> {
     let generation = tenant.generation();
-    let (module, view) = match fact.view.split_once('.') {
-        Some((other, view)) => (generation.module(other)?, view),
-        None => (&job.module, fact.view.as_str()),
-    };
+    let (module, view) = source(&generation, job, fact)?;
     let rows = Scope::whole_tenant();
     let document = module.view_document(&*tenant.documents, view, id, &rows).await?;
     Ok(document.map_or(Value::Null, Value::Object))
+}
+
+/// The view that a fact comes from, and whose it is.
+fn source<'a>(
+    generation: &'a Generation,
+    job: &'a Job,
+    fact: &'a Fact,
+) -> Result<(&'a Arc<Module>, &'a str), Error> {
+    match fact.view.split_once('.') {
+        Some((other, view)) => Ok((generation.module(other)?, view)),
+        None => Ok((&job.module, fact.view.as_str())),
+    }
 }
 
 async fn numbers(states: &States, tenant: &Tenant, job: &Job) -> Result<Vec<Numbered>, Error> {

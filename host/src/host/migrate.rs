@@ -38,8 +38,8 @@ use crate::migrate::messages::Readers;
 use crate::migrate::pack::Packer;
 use crate::migrate::unpack::Archive;
 use crate::migrate::{ArchiveError, blobs, messages, records, scratch};
+use crate::project;
 use crate::tenant::Tenant;
-use crate::{project, query};
 
 /// Pieces of an archive that wait for whoever reads it.
 const PIECES: usize = 4;
@@ -425,7 +425,7 @@ impl Host {
             for projection in running.manifest.projections.keys() {
                 let key = project::key(module, projection);
                 let progress = &tenant.progress;
-                let reach = || query::reach(&self.projector, tenant, running, projection, position, LOOK);
+                let reach = || self.projector.reach(tenant, running, projection, position, LOOK);
                 while progress.why_failing(&key).is_none() && Instant::now() < until && reach().await.is_err()
                 {
                 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::{Projector, Step, StepError};
 use crate::capability::documents::Line;
+use crate::error::Error;
 use crate::event_store::Position;
 use crate::tenant::{Module, Tenant};
 
@@ -15,9 +16,33 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
 impl Projector {
+    /// Waits until a projection has applied `after`, whichever host runs it.
+    ///
+    /// # Errors
+    /// [`Error::Behind`] when it has not within `limit`.
+    pub async fn reach(
+        &self,
+        tenant: &Tenant,
+        module: &Module,
+        projection: &str,
+        after: Position,
+        limit: Duration,
+    ) -> Result<(), Error> {
+        let key = super::key(&module.manifest.name, projection);
+        let reached = tenant.progress.reach(&key, after, limit);
+        if !tenant.documents.is_shared() {
+            return reached.await;
+        }
+        tokio::select! {
+            biased;
+            reached = reached => reached,
+            () = self.follow(tenant, module, projection, after) => Ok(()),
+        }
+    }
+
     /// Returns when a projection has applied `after`, on whichever host; notes it in the tenant's progress. While it cannot
     /// be seen, this waits on: the caller has a limit.
-    pub async fn follow(&self, tenant: &Tenant, module: &Module, projection: &str, after: Position) {
+    async fn follow(&self, tenant: &Tenant, module: &Module, projection: &str, after: Position) {
         let Some(declared) = module.manifest.projections.get(projection) else {
             return;
         };

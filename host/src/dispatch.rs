@@ -171,10 +171,10 @@ impl Dispatcher {
         let decision = match verdict {
             Ok(decision) => decision,
             Err(rejection) => {
-                let entry = job.journal(&seen, &asked);
+                let (entry, read_at) = (job.journal(&seen, &asked), seen.read_at);
                 if self.is_outdated(tenant, job, seen, lane).await?
                     || facts
-                        .were_behind(&self.projector, &self.events, tenant, job)
+                        .were_behind(&self.projector, &self.events, tenant, job, read_at)
                         .await?
                 {
                     return Ok(Attempt::Again);

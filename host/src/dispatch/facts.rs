@@ -12,7 +12,7 @@ use super::job::Job;
 use super::states::{State, States};
 use crate::capability::documents::query::Scope;
 use crate::error::Error;
-use crate::event_store::{EventStore, NumberTaken, Subject};
+use crate::event_store::{EventStore, NumberTaken, Position, Subject};
 use crate::project::{self, Projector};
 use crate::tenant::{Generation, Module, Tenant};
 
@@ -22,6 +22,8 @@ pub(super) struct Seen {
     pub(super) related: Vec<(Subject, State)>,
     /// JSON text of an object by the facts' names.
     pub(super) facts: Arc<str>,
+    /// The position that the facts are at least as new as.
+    pub(super) read_at: Position,
     pub(super) numbers: Vec<Numbered>,
     target_of: Subject,
     references: References,
@@ -54,29 +56,60 @@ impl Facts {
         events: &Arc<dyn EventStore>,
         tenant: &Tenant,
         job: &Job,
+        read_at: Position,
     ) -> Result<bool, Error> {
-        let facts = &job.plan()?.command.facts;
-        if facts.is_empty() || std::mem::replace(self, Self::WaitedFor) == Self::WaitedFor {
+        let sources = sources(tenant, job)?;
+        if sources.is_empty() || std::mem::replace(self, Self::WaitedFor) == Self::WaitedFor {
             return Ok(false);
         }
         let last = *events.last_position(&tenant.id).await?.borrow();
-        let generation = tenant.generation();
-        let mut were_behind = false;
-        for fact in facts.values() {
-            let (module, view) = source(&generation, job, fact)?;
-            for projection in module.projections_behind(&Action::View(view.to_owned())) {
-                let key = project::key(&module.manifest.name, projection);
-                let progress = &tenant.progress;
-                // One that stands still is not waited for: the refusal is the best there is.
-                if progress.at(&key) < last && progress.why_failing(&key).is_none() {
-                    let limit = projector.limits().wait_max;
-                    let reached = projector.reach(tenant, module, projection, last, limit).await;
-                    were_behind |= reached.is_ok();
-                }
+        if read_at >= last {
+            return Ok(false);
+        }
+        for (module, projection) in &sources {
+            // One that stands still is not waited for: the refusal is the best there is.
+            let key = project::key(&module.manifest.name, projection);
+            if tenant.progress.at(&key) >= last {
+                continue;
+            }
+            let limit = projector.limits().wait_max;
+            if tenant.progress.why_failing(&key).is_some()
+                || projector
+                    .reach(tenant, module, projection, last, limit)
+                    .await
+                    .is_err()
+            {
+                return Ok(false);
             }
         }
-        Ok(were_behind)
+        Ok(true)
     }
+}
+
+/// The projections that the facts of a command come from, each with its module.
+fn sources(tenant: &Tenant, job: &Job) -> Result<Vec<(Arc<Module>, String)>, Error> {
+    let generation = tenant.generation();
+    let mut sources = Vec::new();
+    for fact in job.plan()?.command.facts.values() {
+        let (module, view) = source(&generation, job, fact)?;
+        let behind = module.projections_behind(&Action::View(view.to_owned()));
+        sources.extend(
+            behind
+                .into_iter()
+                .map(|name| (Arc::clone(module), name.to_owned())),
+        );
+    }
+    Ok(sources)
+}
+
+/// The position that all facts of a command are at least as new as.
+fn read_at(tenant: &Tenant, job: &Job) -> Result<Position, Error> {
+    let sources = sources(tenant, job)?;
+    let at = sources.iter().map(|(module, projection)| {
+        let key = project::key(&module.manifest.name, projection);
+        tenant.progress.at(&key)
+    });
+    Ok(at.min().unwrap_or_default())
 }
 
 /// The ids that a command's references resolve to.
@@ -100,12 +133,14 @@ pub(super) async fn look(states: &States, tenant: &Tenant, job: &Job) -> Result<
         Err(_) if states.is_old(tenant, &job.target, &target).await? => return Ok(None),
         Err(error) => return Err(error),
     };
+    let read_at = read_at(tenant, job)?;
     let facts = fetch(tenant, job, &references.facts).await?;
     let target_of = job.target.clone();
     Ok(Some(Seen {
         target,
         related: Vec::new(),
         facts,
+        read_at,
         numbers: Vec::new(),
         target_of,
         references,

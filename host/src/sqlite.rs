@@ -5,11 +5,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 /// Prepared statements that a connection remembers.
 const STATEMENTS_CACHED: usize = 128;
+/// How long a connection waits for another program that has a file locked.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Size that the WAL file is cut back to after a checkpoint.
 const WAL_BYTES: u32 = 64 << 20;
 
@@ -50,7 +53,7 @@ pub(crate) fn open_writer(
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut db = Connection::open_with_flags(path, flags)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-    db.busy_timeout(std::time::Duration::from_secs(5))?;
+    db.busy_timeout(BUSY_TIMEOUT)?;
     db.pragma_update(None, "journal_mode", "wal")?;
     db.pragma_update(None, "synchronous", synchronous)?;
     db.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
@@ -162,7 +165,7 @@ impl Readers {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(&self.path, flags)?;
         db.set_prepared_statement_cache_capacity(STATEMENTS_CACHED);
-        db.busy_timeout(std::time::Duration::from_secs(5))?;
+        db.busy_timeout(BUSY_TIMEOUT)?;
         (self.setup)(&db)?;
         Ok(db)
     }

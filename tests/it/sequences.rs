@@ -189,7 +189,12 @@ impl World {
     /// What must hold at every moment.
     fn check(&self) {
         let api = self.api();
-        let swaps = api.get(&format!("{TENANT}/swaps")).done();
+        let (swaps, status) = poll::until("no swap moves while it is looked at", || {
+            let swaps = || api.get(&format!("{TENANT}/swaps")).done();
+            let before = swaps();
+            let status = api.get(&format!("{TENANT}/modules")).done();
+            (before == swaps()).then_some((before, status))
+        });
         let swaps = swaps["swaps"].as_array().unwrap();
         let open = |swap: &&Value| {
             !matches!(
@@ -201,7 +206,6 @@ impl World {
         for swap in swaps {
             check_history(swap);
         }
-        let status = api.get(&format!("{TENANT}/modules")).done();
         assert_eq!(status["broken"], json!([]));
         let modules = status["modules"].as_array().unwrap();
         let version = |name: &str| {

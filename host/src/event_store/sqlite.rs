@@ -1,8 +1,8 @@
 //! Events in one SQLite file: nothing to install, and as fast as one disk flushes.
 //!
-//! One thread writes, with group commit, another flushes the log of the file (SQLite's WAL) after each commit, so an append
-//! has reached the disk when it returns. Readers have connections of their own; what they have seen that is committed and
-//! not yet flushed leaves the store when it is.
+//! One connection writes, with group commit, and one thread flushes the log of the file (SQLite's WAL) after each commit, so
+//! an append has reached the disk when it returns. Readers have connections of their own; what they have seen that is
+//! committed and not yet flushed leaves the store when it is.
 
 mod append;
 mod check;
@@ -11,8 +11,10 @@ mod flush;
 mod journal;
 mod portable;
 mod read;
+mod request;
 mod rows;
 mod schema;
+mod transaction;
 mod writer;
 #[cfg(test)]
 mod tests;
@@ -20,21 +22,21 @@ mod tests;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
 use millwork_registry::id::TenantId;
 use rusqlite::Connection;
-use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 
 use self::append::Tenants;
 use self::durable::{Durable, Duty, Positions};
 use self::flush::Flusher;
+use self::request::Request;
 use self::schema::TenantKey;
-use self::writer::{Pace, Request, Writer};
+use self::writer::Writer;
 use super::journal::{JournalEntry, Newest, Shelf};
 use super::{
     Append, AppendOutcome, Appended, EventStore, Journalled, Origin, Position, Recorded, Snapshot,
@@ -47,8 +49,6 @@ use crate::sqlite::{Readers, open_writer};
 const WRITER_CACHE_KIB: i32 = -65_536;
 /// Pages in the WAL after which they are moved to the file: rarer than SQLite's default, since each time costs flushes.
 const CHECKPOINT_PAGES: u32 = 8_192;
-/// Commits that wait to be flushed before the writer waits.
-const COMMITS_WAITING: usize = 16;
 
 /// Bounds of [`SqliteEvents`].
 #[derive(Debug, Clone)]
@@ -63,16 +63,17 @@ pub struct SqliteEventsLimits {
 
 /// See the module.
 pub struct SqliteEvents {
-    queue: mpsc::Sender<Request>,
+    writer: Arc<Writer>,
     readers: Readers,
     durable: Arc<Durable>,
     positions: Arc<Positions>,
-    /// Writer and flusher. A std mutex: taken once, by whoever closes the store.
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    /// The flusher's. A std mutex: taken once, by whoever closes the store.
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl SqliteEvents {
-    /// Opens the file, made when it is not there, and starts the writer.
+    /// Opens the file, made when it is not there, and starts the flusher. To be called within a runtime of tokio, in which
+    /// appends are answered.
     ///
     /// # Errors
     /// [`StoreError::Failed`] when the file cannot be opened or a newer release has written it.
@@ -95,45 +96,37 @@ impl SqliteEvents {
         readers: Readers,
         limits: &SqliteEventsLimits,
     ) -> Result<Self, StoreError> {
-        let (sender, queue) = mpsc::channel(limits.queue_max.max(1));
-        let (commits, committed) = sync_channel(COMMITS_WAITING);
         let durable = Arc::<Durable>::default();
         let positions = Arc::<Positions>::default();
-        let writer = Writer {
-            db,
-            queue,
-            commits,
-            durable: Arc::clone(&durable),
-            runtime: Builder::new_current_thread().build().map_err(failed)?,
-            batch_max: limits.batch_max.max(1),
-            tenants: Tenants::default(),
-            pace: Pace::default(),
-        };
+        let writer = Writer::new(db, Arc::clone(&durable), limits.queue_max, limits.batch_max);
+        let writer = Arc::new(writer);
         let flusher = Flusher {
             log,
-            commits: committed,
+            writer: Arc::clone(&writer),
             durable: Arc::clone(&durable),
             positions: Arc::clone(&positions),
+            runtime: Handle::current(),
         };
-        let threads = vec![
-            spawn("event-writer", &durable, move || writer.run())?,
-            spawn("event-flusher", &durable, move || flusher.run())?,
-        ];
+        let duty = Duty(Arc::clone(&durable), Arc::clone(&writer));
+        let thread = std::thread::Builder::new().name("event-flusher".to_owned());
+        let run = move || {
+            let _duty = duty;
+            flusher.run();
+        };
+        let thread = thread.spawn(run).map_err(failed)?;
         Ok(Self {
-            queue: sender,
+            writer,
             readers,
             durable,
             positions,
-            threads: Mutex::new(threads),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
     fn join(&self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            if thread.join().is_err() {
-                tracing::error!("a thread of the event store has panicked");
-            }
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the event store has panicked");
         }
     }
 
@@ -176,7 +169,7 @@ impl SqliteEvents {
 
     /// For requests that nobody waits for.
     fn offer(&self, request: Request) {
-        if self.queue.try_send(request).is_err() {
+        if self.writer.push(request).is_err() {
             metrics::counter!("millwork_event_store_dropped_total", "why" => "busy").increment(1);
         }
     }
@@ -184,8 +177,7 @@ impl SqliteEvents {
 
 impl Drop for SqliteEvents {
     fn drop(&mut self) {
-        // The last sender: without one the writer serves what waits and ends.
-        self.queue = mpsc::channel(1).0;
+        self.writer.close();
         self.join();
     }
 }
@@ -194,15 +186,12 @@ impl Drop for SqliteEvents {
 impl EventStore for SqliteEvents {
     fn append(&self, append: Append) -> AppendOutcome {
         let (reply, outcome) = oneshot::channel();
-        let queued = self.queue.try_send(Request::Append {
+        let queued = self.writer.push(Request::Append {
             append: Box::new(append),
             reply,
         });
         Box::pin(async move {
-            queued.map_err(|error| match error {
-                mpsc::error::TrySendError::Full(_) => StoreError::Busy,
-                mpsc::error::TrySendError::Closed(_) => stopped(),
-            })?;
+            queued?;
             outcome.await.map_err(|_| stopped())?
         })
     }
@@ -338,8 +327,7 @@ impl EventStore for SqliteEvents {
     }
 
     async fn close(&self) {
-        // The queue is gone when somebody else has closed it.
-        let _ = self.queue.send(Request::Close).await;
+        self.writer.close();
         blocking::run(|| self.join());
     }
 }
@@ -370,20 +358,6 @@ fn open_log(path: &Path) -> io::Result<File> {
         File::open(folder)?.sync_all()?;
     }
     Ok(log)
-}
-
-fn spawn(
-    name: &str,
-    durable: &Arc<Durable>,
-    run: impl FnOnce() + Send + 'static,
-) -> Result<JoinHandle<()>, StoreError> {
-    let duty = Duty(Arc::clone(durable));
-    let thread = std::thread::Builder::new().name(name.to_owned());
-    let on_duty = move || {
-        let _duty = duty;
-        run();
-    };
-    thread.spawn(on_duty).map_err(failed)
 }
 
 fn failed(error: impl std::fmt::Display) -> StoreError {

@@ -13,13 +13,14 @@ use tokio::sync::watch;
 
 use super::super::{Position, StoreError};
 use super::stopped;
+use super::writer::Writer;
 
 /// See the module.
 #[derive(Default)]
 pub(super) struct Durable {
     /// The number of the last commit that was begun: who sees what it wrote finds it counted.
     begun: AtomicU64,
-    /// A watch, since readers and the writer wait for it.
+    /// A watch, since readers wait for it.
     flushed: watch::Sender<Flushed>,
 }
 
@@ -68,11 +69,6 @@ impl Durable {
         reached.await.map_err(|_| stopped())?.check()
     }
 
-    /// Whether nothing is to be waited for any more before a commit is durable.
-    pub(super) fn is_past(&self, commit: u64) -> bool {
-        self.flushed.borrow().is_past(commit)
-    }
-
     /// Whether the disk takes what is written.
     ///
     /// # Errors
@@ -82,14 +78,15 @@ impl Durable {
     }
 }
 
-/// Held by each thread that commits pass through: when it panics, nobody waits for what it will not do.
-pub(super) struct Duty(pub(super) Arc<Durable>);
+/// Held by the thread that commits: when it ends, be it by a panic, nobody waits for what it will not do.
+pub(super) struct Duty(pub(super) Arc<Durable>, pub(super) Arc<Writer>);
 
 impl Drop for Duty {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.note(0, &Err(io::Error::other("a thread has panicked")));
         }
+        self.1.abandon();
     }
 }
 

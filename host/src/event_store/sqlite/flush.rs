@@ -1,78 +1,71 @@
-//! The thread that makes commits durable: it flushes the log of the file once for all commits that wait, then answers
-//! whoever asked for them. The writer prepares its next transaction meanwhile.
+//! The thread that commits and makes commits durable: it flushes the log of the file after each, then answers whoever asked.
+//! The next transaction is filled meanwhile.
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::mpsc;
 use std::time::Instant;
 
+use tokio::runtime::Handle;
+
 use super::super::AppendError;
-use super::append::Outcome;
 use super::durable::{Durable, Positions};
-use super::writer::Request;
-
-/// A request with what came of it; nothing for those that nobody waits for.
-pub(super) type Served = (Request, Option<Outcome>);
-
-/// A transaction that is committed and not yet durable.
-pub(super) struct Commit {
-    /// See [`Durable::begin`].
-    pub(super) number: u64,
-    /// Who is to be answered.
-    pub(super) served: Vec<Served>,
-}
+use super::request::Request;
+use super::transaction::Served;
+use super::writer::Writer;
 
 /// The thread's own things.
 pub(super) struct Flusher {
     /// The log of the file. SQLite has no locks on it that closing it here would drop.
     pub(super) log: File,
-    /// Where commits come from.
-    pub(super) commits: mpsc::Receiver<Commit>,
-    /// Who waits for them.
+    /// What is to be written.
+    pub(super) writer: Arc<Writer>,
+    /// Who waits for it.
     pub(super) durable: Arc<Durable>,
     /// Who is told of new positions.
     pub(super) positions: Arc<Positions>,
+    /// Where they are told: waking one of its threads for all of them costs less than one for each.
+    pub(super) runtime: Handle,
 }
 
 impl Flusher {
-    /// Serves until the writer has ended.
+    /// Serves until there is nothing more to write.
     pub(super) fn run(self) {
-        while let Ok(commit) = self.commits.recv() {
-            let mut last = commit.number;
-            let mut served = commit.served;
-            for commit in self.commits.try_iter() {
-                last = commit.number;
-                served.extend(commit.served);
-            }
+        while let Some(commit) = self.writer.commit() {
             let started = Instant::now();
             let flushed = self.log.sync_data();
-            metrics::histogram!("millwork_event_store_flush_seconds").record(started.elapsed().as_secs_f64());
+            let took = started.elapsed();
+            metrics::histogram!("millwork_event_store_flush_seconds").record(took.as_secs_f64());
             if let Err(error) = &flushed {
                 tracing::error!(%error, "the event store could not flush its log");
             }
-            self.durable.note(last, &flushed);
-            self.answer(served);
+            self.durable.note(commit.number, &flushed);
+            self.writer.expect(&commit);
+            self.answer(commit.served);
+            self.writer.gather(took);
         }
     }
 
-    /// Tells positions before outcomes: who gets an outcome finds the position there.
     fn answer(&self, mut served: Vec<Served>) {
         for (_, outcome) in &mut served {
             if let Err(error) = self.durable.check() {
                 *outcome = Some(Err(AppendError::Store(error)));
             }
         }
-        let reached = served
-            .iter()
-            .filter_map(|(request, outcome)| match (request, outcome) {
-                (Request::Append { append, .. }, Some(Ok(appended))) => {
-                    Some((&append.tenant, appended.position))
-                }
-                _ => None,
-            });
-        self.positions.publish(reached);
-        for (request, outcome) in served {
-            request.answer(outcome);
-        }
+        let positions = Arc::clone(&self.positions);
+        self.runtime.spawn(async move { tell(&positions, served) });
+    }
+}
+
+/// Tells positions before outcomes: who gets an outcome finds the position there.
+fn tell(positions: &Positions, served: Vec<Served>) {
+    let reached = served
+        .iter()
+        .filter_map(|(request, outcome)| match (request, outcome) {
+            (Request::Append { append, .. }, Some(Ok(appended))) => Some((&append.tenant, appended.position)),
+            _ => None,
+        });
+    positions.publish(reached);
+    for (request, outcome) in served {
+        request.answer(outcome);
     }
 }

@@ -12,8 +12,8 @@ use super::super::portable::{Accepted, Each, Gate, Holding, Mark, Portable, Reje
 use super::super::{StoreError, Subject};
 use super::append::Tenants;
 use super::journal::{self, entry};
+use super::request::{Request, Work};
 use super::schema::{TenantKey, to_sql};
-use super::writer::{Request, Work};
 use super::{SqliteEvents, read, rows, stopped};
 use crate::blocking;
 
@@ -42,8 +42,7 @@ impl SqliteEvents {
     /// Has the writer do something in its turn; durable when it returns.
     pub(super) async fn work(&self, work: Work) -> Result<(), StoreError> {
         let (reply, done) = oneshot::channel();
-        let queued = self.queue.send(Request::Work { work, reply }).await;
-        queued.map_err(|_| stopped())?;
+        self.writer.push(Request::Work { work, reply })?;
         done.await.map_err(|_| stopped())?
     }
 

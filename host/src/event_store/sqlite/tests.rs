@@ -90,3 +90,31 @@ async fn what_the_disk_did_not_flush_is_told_to_nobody() {
     assert!(events.outcome(&tenant(), "create-third").await.unwrap().is_none());
     events.verify().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_for_a_thread_that_has_panicked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.sqlite");
+    let events = SqliteEvents::open(&path, &LIMITS).unwrap();
+    events.append(append("first")).await.unwrap();
+
+    let panics = events.work(Box::new(|_, _| panic!("as the test wants it")));
+    let same_batch = events.append(append("second"));
+    let (panicked, appended) = tokio::join!(panics, same_batch);
+    assert!(matches!(panicked, Err(StoreError::Failed(_))), "{panicked:?}");
+    // It came first, or with the panic, or after it.
+    assert!(
+        matches!(&appended, Ok(_) | Err(AppendError::Store(StoreError::Failed(_)))),
+        "{appended:?}"
+    );
+    let refused = events.append(append("third")).await;
+    assert!(
+        matches!(&refused, Err(AppendError::Store(StoreError::Failed(_)))),
+        "{refused:?}"
+    );
+    events.close().await;
+
+    let events = SqliteEvents::open(&path, &LIMITS).unwrap();
+    events.append(append("third")).await.unwrap();
+    events.verify().await.unwrap();
+}

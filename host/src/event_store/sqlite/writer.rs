@@ -1,308 +1,300 @@
-//! The one thread that writes: it takes all that comes while the transaction before is flushed, up to a bound, into the next
-//! one, so that one flush of the disk serves many appends (group commit). Who asked is answered by the flusher.
+//! What is to be written: a queue, and the transaction that it goes into.
+//!
+//! All that comes while one transaction is flushed goes into the next one, up to a bound, so that one flush of the disk
+//! serves many appends (group commit). Whoever queues something adds it to that transaction by itself, unless another is
+//! at it; the flusher adds the rest and commits. So between two flushes nobody waits for a further thread to get a
+//! processor.
 
-use std::sync::Arc;
-use std::sync::mpsc::SyncSender;
-use std::time::{Duration, Instant};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use millwork_registry::id::TenantId;
 use rusqlite::Connection;
-use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot};
 
-use super::super::{Append, AppendError, Journalled, Origin, Snapshot, StoreError, Subject};
-use super::append::{self, Outcome, Tenants};
+use super::super::StoreError;
 use super::durable::Durable;
-use super::flush::{Commit, Served};
-use super::rows;
+use super::request::Request;
+use super::stopped;
+use super::transaction::{Commit, Transaction};
 
-/// What the writer is asked.
-pub(super) enum Request {
-    /// Somebody waits for it.
-    Append {
-        /// What to record.
-        append: Box<Append>,
-        /// Where the outcome goes.
-        reply: oneshot::Sender<Outcome>,
-    },
-    /// Nobody waits for it.
-    Rejection {
-        /// Whose.
-        tenant: TenantId,
-        /// What was rejected.
-        command: Box<Journalled>,
-        /// Who asked for it.
-        origin: Arc<Origin>,
-        /// JSON text.
-        rejection: String,
-    },
-    /// Nobody waits for it.
-    Snapshot {
-        /// Whose.
-        tenant: TenantId,
-        /// The aggregate.
-        of: Subject,
-        /// Its state.
-        snapshot: Snapshot,
-    },
-    /// Somebody waits for it.
-    Work {
-        /// What to do.
-        work: Work,
-        /// Told when it is durable.
-        reply: oneshot::Sender<Result<(), StoreError>>,
-    },
-    /// Finish what waits and stop.
-    Close,
-}
+/// Requests that one caller adds, its own and those of others: each takes some 20 us of a thread that has other work.
+const HELP_MAX: usize = 16;
+/// The part of the last flush that may be spent on waiting for those whom it served.
+const GATHER_SHARE: u32 = 3;
+/// The part of them that may be late without its having been in vain.
+const LATE_SHARE: usize = 4;
+/// Flushes after which it is tried again where they were late.
+const SKIP_MAX: u32 = 31;
 
-/// Something to do within the writer's transaction; done again when that has to be.
-pub(super) type Work = Box<dyn Fn(&Connection, &mut Tenants) -> rusqlite::Result<()> + Send>;
-
-impl Request {
-    /// Tells whoever waits for it what came of it.
-    pub(super) fn answer(self, outcome: Option<Outcome>) {
-        // Whoever asked may have gone; the command's id leads to the outcome.
-        let _ = match (self, outcome) {
-            (Self::Append { reply, .. }, Some(outcome)) => reply.send(outcome).is_ok(),
-            (Self::Work { reply, .. }, Some(Err(AppendError::Store(error)))) => {
-                reply.send(Err(error)).is_ok()
-            }
-            (Self::Work { reply, .. }, _) => reply.send(Ok(())).is_ok(),
-            _ => true,
-        };
-    }
-}
-
-/// The thread's own things.
+/// See the module.
 pub(super) struct Writer {
-    /// The only connection that writes.
-    pub(super) db: Connection,
-    /// Where requests come from.
-    pub(super) queue: mpsc::Receiver<Request>,
-    /// Where commits go.
-    pub(super) commits: SyncSender<Commit>,
-    /// What of them is durable.
-    pub(super) durable: Arc<Durable>,
-    /// Waits for several things at once.
-    pub(super) runtime: Runtime,
-    /// Requests in one transaction.
-    pub(super) batch_max: usize,
-    /// See there.
-    pub(super) tenants: Tenants,
-    /// What the last batch tells of the next one.
-    pub(super) pace: Pace,
+    /// A std mutex: it is held for a push or a pop. It is taken after the transaction's.
+    queue: Mutex<Queue>,
+    /// The flusher waits here.
+    enough: Condvar,
+    /// A std mutex: it is held while SQLite adds to it or commits it.
+    transaction: Mutex<Transaction>,
+    durable: Arc<Durable>,
+    /// Requests that may wait.
+    queue_max: usize,
+    /// Requests that one transaction takes.
+    batch_max: usize,
 }
 
-/// What the last commit tells of the next one.
-pub(super) struct Pace {
-    /// Its number.
-    commit: u64,
-    /// How many will probably ask again at once.
-    requests: usize,
-    /// How long its transaction took.
-    took: Duration,
-    /// When the transaction under way was begun.
-    began: Instant,
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Request>,
+    /// How many came since the last commit: those that wait and those in the transaction.
+    arrived: usize,
+    /// What the flusher waits for.
+    flusher: Awaits,
+    returns: Returns,
+    /// There will be no more.
+    closed: bool,
 }
 
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            commit: 0,
-            requests: 0,
-            took: Duration::ZERO,
-            began: Instant::now(),
-        }
-    }
+/// What the flusher waits for; who has brought it sets it back.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Awaits {
+    /// Nothing: it commits, flushes or answers.
+    #[default]
+    Nothing,
+    /// Anything to write.
+    Any,
+    /// Those whom it has just answered, or a full transaction.
+    Returns,
 }
 
-/// Adds to the batch of an open transaction; false when there is to be no more.
-type More = fn(&mut Writer, &mut Vec<Request>) -> bool;
-
-/// The part of a transaction's time that the writer waits for those whom it has just answered. They will ask again soon, and
-/// whoever comes too late for one flush of the disk waits for a second one; without this wait callers fall into two
-/// halves that take turns.
-const GATHER_SHARE: u32 = 4;
-/// The longest such wait: a commit that had to move the WAL into the file says nothing of the next one.
-const GATHER_MAX: Duration = Duration::from_millis(2);
-/// How often it looks meanwhile.
-const GATHER_STEP: Duration = Duration::from_micros(50);
-
-/// Why a batch was not written.
-enum Failure {
-    /// A statement of one request: the others may do without it.
-    Statement(rusqlite::Error),
-    /// The transaction as a whole.
-    Transaction(rusqlite::Error),
+/// Those who were answered and will probably ask again: a client with more to do waits for an answer first.
+#[derive(Default)]
+struct Returns {
+    /// How many were answered last.
+    answered: usize,
+    /// How many of them have not come back.
+    out: usize,
+    /// How many further flushes nobody waits for them.
+    skip: u32,
+    /// What `skip` is set to when they are late again.
+    penalty: u32,
 }
 
 impl Writer {
-    /// Serves until it is told to close or nobody can ask any more; what waits then is still served.
-    pub(super) fn run(mut self) {
-        loop {
-            let mut batch = Vec::new();
-            if self.queue.blocking_recv_many(&mut batch, self.batch_max) == 0 {
-                return;
-            }
-            self.write(batch, Self::gather);
+    /// `queue_max` requests may wait; one transaction takes `batch_max`.
+    pub(super) fn new(db: Connection, durable: Arc<Durable>, queue_max: usize, batch_max: usize) -> Self {
+        Self {
+            queue: Mutex::default(),
+            enough: Condvar::new(),
+            transaction: Mutex::new(Transaction::new(db, Arc::clone(&durable))),
+            durable,
+            queue_max: queue_max.max(1),
+            batch_max: batch_max.max(1),
         }
     }
 
-    /// Writes a batch with what `more` adds to it, and hands it on. An append that SQLite cannot do does not take others
-    /// down with it.
-    fn write(&mut self, mut batch: Vec<Request>, more: More) {
-        if self.durable.check().is_err() {
-            // The flusher tells them so.
-            return self.hand_over(batch.into_iter().map(|request| (request, None)).collect());
+    /// Queues a request. It is done in the order of the queue.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when too many wait, [`StoreError::Failed`] after [`Writer::close`].
+    pub(super) fn push(&self, request: Request) -> Result<(), StoreError> {
+        let mut queue = self.queue();
+        if queue.closed {
+            return Err(stopped());
         }
-        let outcomes = match self.transaction(&mut batch, more) {
-            Ok(outcomes) => outcomes,
-            Err(Failure::Statement(error)) if batch.len() > 1 => {
-                tracing::warn!(%error, requests = batch.len(), "a batch of appends failed, each is tried alone");
-                for request in batch {
-                    self.write(vec![request], |_, _| false);
-                }
-                return;
-            }
-            Err(Failure::Statement(error) | Failure::Transaction(error)) => {
-                batch.iter().map(|request| failed(request, &error)).collect()
-            }
-        };
-        self.hand_over(batch.into_iter().zip(outcomes).collect());
+        if queue.waiting.len() >= self.queue_max && !request.is_work() {
+            return Err(StoreError::Busy);
+        }
+        if request.is_awaited() {
+            queue.returns.out = queue.returns.out.saturating_sub(1);
+        }
+        queue.waiting.push_back(request);
+        queue.arrived += 1;
+        if queue.has_what_the_flusher_awaits(self.batch_max) {
+            queue.flusher = Awaits::Nothing;
+            self.enough.notify_one();
+        } else {
+            drop(queue);
+            self.help();
+        }
+        Ok(())
     }
 
-    fn transaction(&mut self, batch: &mut Vec<Request>, more: More) -> Result<Vec<Option<Outcome>>, Failure> {
-        let outcomes = self.try_transaction(batch, more);
-        if outcomes.is_err() {
-            self.tenants.forget();
-            if !self.db.is_autocommit()
-                && let Err(error) = self.db.execute_batch("ROLLBACK")
+    /// Adds what waits to the transaction, unless somebody else is at it: a helper looks again before it ends, and the
+    /// flusher takes what is left.
+    fn help(&self) {
+        let mut left = HELP_MAX;
+        while left > 0 && self.queue().front_is_short() {
+            let Ok(mut transaction) = self.transaction.try_lock() else {
+                return;
+            };
+            // Who has the transaction alone takes from the queue: what is seen here is there to be added.
+            let has_room = transaction.len() < self.batch_max;
+            if !has_room || self.queue().front_is_short() && !transaction.is_open_at_once() {
+                return;
+            }
+            while left > 0
+                && transaction.len() < self.batch_max
+                && let Some(request) = self.pop_short()
             {
-                tracing::error!(%error, "the event store cannot roll back");
+                transaction.add(request);
+                left -= 1;
             }
         }
-        outcomes
     }
 
-    fn try_transaction(
-        &mut self,
-        batch: &mut Vec<Request>,
-        more: More,
-    ) -> Result<Vec<Option<Outcome>>, Failure> {
-        self.pace.began = Instant::now();
-        self.run_cached("BEGIN IMMEDIATE").map_err(Failure::Transaction)?;
-        let mut outcomes = Vec::with_capacity(batch.len());
-        loop {
-            for request in batch.iter().skip(outcomes.len()) {
-                outcomes.push(self.request(request).map_err(Failure::Statement)?);
-            }
-            if !more(self, batch) {
-                break;
-            }
+    /// Waits for requests and commits them. None when there will be no more.
+    pub(super) fn commit(&self) -> Option<Commit> {
+        if self.wait(Awaits::Any, Duration::MAX).arrived == 0 {
+            return None;
         }
-        let started = Instant::now();
-        self.pace.commit = self.durable.begin();
-        self.run_cached("COMMIT").map_err(Failure::Transaction)?;
-        metrics::histogram!("millwork_event_store_commit_seconds").record(started.elapsed().as_secs_f64());
-        self.pace.took = self.pace.began.elapsed();
-        Ok(outcomes)
-    }
-
-    /// Waits for requests while the commit before is not durable, and then a little for those that will come anyway. False
-    /// when it is time to commit.
-    fn gather(&mut self, batch: &mut Vec<Request>) -> bool {
-        let room = self.batch_max.saturating_sub(batch.len());
-        if room == 0 {
-            return false;
-        }
-        if !self.durable.is_past(self.pace.commit) {
-            let Self {
-                runtime,
-                queue,
-                durable,
-                pace,
-                ..
-            } = self;
-            return runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    // None when nobody can ask any more.
-                    count = queue.recv_many(batch, room) => count > 0,
-                    _ = durable.reach(pace.commit) => true,
-                }
-            });
-        }
-        let before = batch.len();
-        while batch.len() < self.batch_max
-            && let Ok(request) = self.queue.try_recv()
+        let mut transaction = self.transaction();
+        while transaction.len() < self.batch_max
+            && let Some(request) = self.pop()
         {
-            batch.push(request);
+            transaction.add(request);
         }
-        if batch.len() > before {
-            return true;
-        }
-        let expects = batch.len() < self.pace.requests.min(self.batch_max);
-        let patient = self.pace.began.elapsed() < (self.pace.took / GATHER_SHARE).min(GATHER_MAX);
-        if expects && patient {
-            std::thread::sleep(GATHER_STEP);
-        }
-        expects && patient
-    }
-
-    fn hand_over(&mut self, served: Vec<Served>) {
+        let commit = transaction.commit();
+        let mut queue = self.queue();
+        queue.arrived = queue.waiting.len();
         #[expect(clippy::cast_precision_loss, reason = "a count for a graph")]
         {
-            metrics::histogram!("millwork_event_store_batch_requests").record(served.len() as f64);
-            metrics::gauge!("millwork_event_store_queue_requests").set(self.queue.len() as f64);
+            metrics::histogram!("millwork_event_store_batch_requests").record(commit.served.len() as f64);
+            metrics::gauge!("millwork_event_store_queue_requests").set(queue.waiting.len() as f64);
         }
-        if served
-            .iter()
-            .any(|(request, _)| matches!(request, Request::Close))
-        {
-            self.queue.close();
-        }
-        self.pace.requests = served.len() + self.queue.len();
-        let number = self.pace.commit;
-        if self.commits.send(Commit { number, served }).is_err() {
-            tracing::error!("the event store has nobody who flushes its log");
-            self.queue.close();
+        Some(commit)
+    }
+
+    /// To be told before `commit` is answered.
+    pub(super) fn expect(&self, commit: &Commit) {
+        let awaited = commit.served.iter().filter(|(request, _)| request.is_awaited());
+        let count = awaited.count();
+        let mut queue = self.queue();
+        (queue.returns.answered, queue.returns.out) = (count, count);
+    }
+
+    /// Waits a part of a flush for those who were just answered, where that has proved worth it. Without it callers fall into
+    /// two halves that take turns: who comes back a bit too late for one flush waits for a second, and each flush serves
+    /// half of them.
+    pub(super) fn gather(&self, flush: Duration) {
+        if self.queue().returns.are_worth_it() {
+            self.wait(Awaits::Returns, flush / GATHER_SHARE).returns.learn();
         }
     }
 
-    fn run_cached(&self, sql: &str) -> rusqlite::Result<()> {
-        self.db.prepare_cached(sql)?.execute([]).map(drop)
+    /// The flusher's waiting.
+    fn wait(&self, awaits: Awaits, at_most: Duration) -> MutexGuard<'_, Queue> {
+        let mut queue = self.queue();
+        queue.flusher = awaits;
+        if !queue.has_what_the_flusher_awaits(self.batch_max) {
+            let lacks = |queue: &mut Queue| queue.flusher != Awaits::Nothing && !queue.closed;
+            let waited = self.enough.wait_timeout_while(queue, at_most, lacks);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.flusher = Awaits::Nothing;
+        queue
     }
 
-    fn request(&mut self, request: &Request) -> rusqlite::Result<Option<Outcome>> {
-        match request {
-            Request::Append { append, .. } => append::append(&self.db, &mut self.tenants, append).map(Some),
-            Request::Rejection {
-                tenant,
-                command,
-                origin,
-                rejection,
-            } => rows::rejection(&self.db, &mut self.tenants, tenant, command, origin, rejection)
-                .map(|()| None),
-            Request::Snapshot { tenant, of, snapshot } => {
-                rows::snapshot(&self.db, &mut self.tenants, tenant, of, snapshot).map(|()| None)
-            }
-            Request::Work { work, .. } => work(&self.db, &mut self.tenants).map(|()| None),
-            Request::Close => Ok(None),
+    /// Takes no more requests; those that wait are still served.
+    pub(super) fn close(&self) {
+        self.queue().closed = true;
+        self.enough.notify_one();
+    }
+
+    /// Drops what waits: nobody will serve it.
+    pub(super) fn abandon(&self) {
+        self.close();
+        self.queue().waiting.clear();
+        self.transaction().abandon();
+    }
+
+    fn pop(&self) -> Option<Request> {
+        self.queue().waiting.pop_front()
+    }
+
+    fn pop_short(&self) -> Option<Request> {
+        let mut queue = self.queue();
+        if queue.front_is_short() {
+            queue.waiting.pop_front()
+        } else {
+            None
         }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// When somebody has panicked within the transaction nobody can tell what stands in it, and nothing of it is committed.
+    fn transaction(&self) -> MutexGuard<'_, Transaction> {
+        self.transaction.lock().unwrap_or_else(|poisoned| {
+            let why = io::Error::other("a thread has panicked while it wrote");
+            self.durable.note(0, &Err(why));
+            let mut transaction = poisoned.into_inner();
+            transaction.abandon();
+            transaction
+        })
     }
 }
 
-fn failed(request: &Request, error: &rusqlite::Error) -> Option<Outcome> {
-    tracing::error!(%error, "the event store could not write");
-    match request {
-        Request::Append { .. } | Request::Work { .. } => {
-            Some(Err(AppendError::Store(StoreError::Failed(error.to_string()))))
+impl Queue {
+    fn has_what_the_flusher_awaits(&self, batch_max: usize) -> bool {
+        match self.flusher {
+            Awaits::Nothing => false,
+            Awaits::Any => self.arrived > 0,
+            Awaits::Returns => self.returns.out == 0 || self.arrived >= batch_max,
         }
-        Request::Rejection { .. } | Request::Snapshot { .. } => {
-            metrics::counter!("millwork_event_store_dropped_total", "why" => "failed").increment(1);
-            None
-        }
-        Request::Close => None,
+    }
+
+    /// Whether something waits that holds up nobody who does it.
+    fn front_is_short(&self) -> bool {
+        self.waiting.front().is_some_and(|request| !request.is_work())
+    }
+}
+
+impl Returns {
+    fn are_worth_it(&mut self) -> bool {
+        let worth = self.skip == 0;
+        self.skip = self.skip.saturating_sub(1);
+        worth
+    }
+
+    /// Where more than a few are late, time after time, they are waited for ever more rarely.
+    fn learn(&mut self) {
+        let late = self.out > self.answered / LATE_SHARE;
+        self.penalty = if late {
+            (2 * self.penalty + 1).min(SKIP_MAX)
+        } else {
+            self.penalty / 2
+        };
+        self.skip = self.penalty;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(returns: &mut Returns, flushes: usize, out: usize) -> usize {
+        let tried = |_: &usize| {
+            let tries = returns.are_worth_it();
+            if tries {
+                (returns.answered, returns.out) = (16, out);
+                returns.learn();
+            }
+            tries
+        };
+        (0..flushes).filter(tried).count()
+    }
+
+    #[test]
+    fn who_is_late_time_after_time_is_waited_for_ever_more_rarely() {
+        let mut returns = Returns::default();
+        assert_eq!(gathered(&mut returns, 100, 4), 100);
+        // After each try 1, 3, 7, 15 and then 31 flushes without one.
+        assert_eq!(gathered(&mut returns, 31, 5), 5);
+        assert_eq!(gathered(&mut returns, 320, 16), 10);
+        // Who is back in time again is waited for at every flush soon.
+        assert_eq!(gathered(&mut returns, 32 + 16 + 8 + 4 + 2, 0), 5);
+        assert_eq!(gathered(&mut returns, 100, 0), 100);
     }
 }

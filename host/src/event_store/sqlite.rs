@@ -32,7 +32,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 
 use self::append::Tenants;
-use self::durable::{Durable, Duty, Positions};
+use self::durable::{Durable, Positions};
 use self::flush::Flusher;
 use self::request::Request;
 use self::schema::TenantKey;
@@ -107,13 +107,8 @@ impl SqliteEvents {
             positions: Arc::clone(&positions),
             runtime: Handle::current(),
         };
-        let duty = Duty(Arc::clone(&durable), Arc::clone(&writer));
         let thread = std::thread::Builder::new().name("event-flusher".to_owned());
-        let run = move || {
-            let _duty = duty;
-            flusher.run();
-        };
-        let thread = thread.spawn(run).map_err(failed)?;
+        let thread = thread.spawn(move || flusher.run()).map_err(failed)?;
         Ok(Self {
             writer,
             readers,

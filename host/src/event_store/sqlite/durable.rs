@@ -6,14 +6,13 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use millwork_registry::id::TenantId;
 use tokio::sync::watch;
 
 use super::super::{Position, StoreError};
 use super::stopped;
-use super::writer::Writer;
 
 /// See the module.
 #[derive(Default)]
@@ -56,16 +55,9 @@ impl Durable {
     /// # Errors
     /// [`StoreError::Failed`] when the disk has failed.
     pub(super) async fn settled(&self) -> Result<(), StoreError> {
-        self.reach(self.begun.load(Ordering::SeqCst)).await
-    }
-
-    /// Waits until a commit is durable.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`] when the disk has failed.
-    pub(super) async fn reach(&self, commit: u64) -> Result<(), StoreError> {
+        let seen = self.begun.load(Ordering::SeqCst);
         let mut flushed = self.flushed.subscribe();
-        let reached = flushed.wait_for(|flushed| flushed.is_past(commit));
+        let reached = flushed.wait_for(|flushed| flushed.is_past(seen));
         reached.await.map_err(|_| stopped())?.check()
     }
 
@@ -75,18 +67,6 @@ impl Durable {
     /// [`StoreError::Failed`] when it has failed.
     pub(super) fn check(&self) -> Result<(), StoreError> {
         self.flushed.borrow().check()
-    }
-}
-
-/// Held by the thread that commits: when it ends, be it by a panic, nobody waits for what it will not do.
-pub(super) struct Duty(pub(super) Arc<Durable>, pub(super) Arc<Writer>);
-
-impl Drop for Duty {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.note(0, &Err(io::Error::other("a thread has panicked")));
-        }
-        self.1.abandon();
     }
 }
 

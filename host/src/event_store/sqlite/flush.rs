@@ -2,6 +2,7 @@
 //! The next transaction is filled meanwhile.
 
 use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -53,6 +54,17 @@ impl Flusher {
         }
         let positions = Arc::clone(&self.positions);
         self.runtime.spawn(async move { tell(&positions, served) });
+    }
+}
+
+/// When it ends, be it by a panic, nobody waits for what it will not do.
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.durable
+                .note(0, &Err(io::Error::other("its thread has panicked")));
+        }
+        self.writer.abandon();
     }
 }
 

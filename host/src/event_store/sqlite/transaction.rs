@@ -36,6 +36,8 @@ pub(super) struct Transaction {
     settled: usize,
     /// The number of the last commit.
     number: u64,
+    /// Why it could not be opened. Who comes until the next commit does not wait for that again.
+    unopened: Option<rusqlite::Error>,
 }
 
 impl Transaction {
@@ -48,6 +50,7 @@ impl Transaction {
             served: Vec::new(),
             settled: 0,
             number: 0,
+            unopened: None,
         }
     }
 
@@ -74,8 +77,11 @@ impl Transaction {
             // The flusher tells them so.
             return self.settle(request, None);
         }
-        if let Err(error) = self.begin() {
-            let outcome = failed(&request, &error);
+        if self.unopened.is_none() {
+            self.unopened = self.begin().err();
+        }
+        if let Some(error) = &self.unopened {
+            let outcome = failed(&request, error);
             return self.settle(request, outcome);
         }
         match self.request(&request) {
@@ -104,6 +110,7 @@ impl Transaction {
             }
         }
         self.settled = 0;
+        self.unopened = None;
         Commit {
             number: self.number,
             served: std::mem::take(&mut self.served),

@@ -272,7 +272,59 @@ impl Returns {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
+    use millwork_registry::id::TenantId;
+    use tokio::sync::oneshot;
+
+    use super::super::append::Tenants;
+    use super::super::{open_writer, schema};
     use super::*;
+
+    /// Makes a tenant, which is a row that can be counted.
+    fn make(name: &str) -> Request {
+        let id = TenantId::new(name).unwrap();
+        let make = move |db: &Connection, tenants: &mut Tenants| tenants.get(db, &id).map(drop);
+        Request::Work {
+            work: Box::new(make),
+            reply: oneshot::channel().0,
+        }
+    }
+
+    #[test]
+    fn nothing_is_committed_of_a_transaction_in_which_somebody_panicked() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.sqlite");
+        let tenants = || -> u32 {
+            let db = Connection::open(&path).unwrap();
+            db.query_row("SELECT count(*) FROM tenants", [], |row| row.get(0))
+                .unwrap()
+        };
+        let durable = Arc::<Durable>::default();
+        let db = open_writer(&path, schema::MIGRATIONS, "normal").unwrap();
+        let writer = Writer::new(db, Arc::clone(&durable), 8, 8);
+        writer.push(make("acme")).unwrap();
+        assert_eq!(writer.commit().unwrap().served.len(), 1);
+        assert_eq!(tenants(), 1);
+
+        let (tell, told) = mpsc::channel();
+        let helper = std::thread::scope(|scope| {
+            let help = || {
+                let mut transaction = writer.transaction();
+                transaction.add(make("half"));
+                tell.send(transaction.len()).unwrap();
+                panic!("as the test wants it");
+            };
+            scope.spawn(help).join().map(|()| ())
+        });
+        assert_eq!((helper.is_err(), told.recv().unwrap()), (true, 1));
+
+        writer.push(make("after")).unwrap();
+        let commit = writer.commit().unwrap();
+        assert_eq!(commit.served.len(), 1, "what was half done is not answered for");
+        assert!(durable.check().is_err());
+        assert_eq!(tenants(), 1);
+    }
 
     fn gathered(returns: &mut Returns, flushes: usize, out: usize) -> usize {
         let tried = |_: &usize| {

@@ -308,16 +308,14 @@ mod tests {
         assert_eq!(tenants(), 1);
 
         let (tell, told) = mpsc::channel();
-        let helper = std::thread::scope(|scope| {
-            let help = || {
-                let mut transaction = writer.transaction();
-                transaction.add(make("half"));
-                tell.send(transaction.len()).unwrap();
-                panic!("as the test wants it");
-            };
-            scope.spawn(help).join().map(|()| ())
-        });
-        assert_eq!((helper.is_err(), told.recv().unwrap()), (true, 1));
+        let help = || {
+            let mut transaction = writer.transaction();
+            transaction.add(make("half"));
+            tell.send(transaction.len()).unwrap();
+            panic!("as the test wants it");
+        };
+        let panicked = std::thread::scope(|scope| scope.spawn(help).join().is_err());
+        assert_eq!((panicked, told.recv().unwrap()), (true, 1));
 
         writer.push(make("after")).unwrap();
         let commit = writer.commit().unwrap();

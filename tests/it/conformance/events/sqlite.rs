@@ -184,21 +184,20 @@ async fn a_full_queue_refuses() {
     let store = SqliteEvents::open(&path, &limits).unwrap();
     let beside = Connection::open(&path).unwrap();
     beside.execute_batch("BEGIN IMMEDIATE").unwrap();
-    // The writer holds one and the queue two.
+    // The writer holds one, as soon as it gets to it, and the queue two.
     let queued: Vec<_> = (0..4)
         .map(|at| store.append(draft(&format!("c{at}"), &format!("x{at}"), 0).event("Opened").0))
         .collect();
     beside.execute_batch("ROLLBACK").unwrap();
-    let mut outcomes = Vec::new();
+    let (mut served, mut refused) = (0, 0);
     for outcome in queued {
-        outcomes.push(outcome.await);
+        match outcome.await {
+            Ok(_) => served += 1,
+            Err(AppendError::Store(StoreError::Busy)) => refused += 1,
+            Err(other) => panic!("{other}"),
+        }
     }
-    assert!(
-        matches!(outcomes[3], Err(AppendError::Store(StoreError::Busy))),
-        "{outcomes:?}"
-    );
-    let served = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
-    assert!(served >= 2, "{outcomes:?}");
+    assert!(served >= 2 && refused > 0, "{served} served, {refused} refused");
     assert_eq!(feed(&store).await.len(), served);
 }
 

@@ -52,6 +52,10 @@ struct Effort {
     swap: Duration,
 }
 
+// As in the host, whose engine is measured in this process too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 impl Effort {
     const FULL: Self = Self {
         rounds: 3,

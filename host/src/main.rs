@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-// Threads that allocate at once would wait for each other in that of the C library.
+// In the C library threads that allocate wait for each other: docs/decisions/0017-an-allocator-of-its-own.md.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

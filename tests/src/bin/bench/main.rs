@@ -35,6 +35,10 @@ use millwork_tests::server::Server;
 
 use crate::requests::Requests;
 
+// As in the host, whose engine is measured in this process too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How much is measured.
 #[derive(Debug, Clone, Copy)]
 struct Effort {
@@ -51,10 +55,6 @@ struct Effort {
     /// Length of each phase of the load in which modules are swapped; those between are half as long.
     swap: Duration,
 }
-
-// As in the host, whose engine is measured in this process too.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 impl Effort {
     const FULL: Self = Self {

@@ -139,6 +139,19 @@ pub trait Unit: Send {
     async fn get(&mut self, of: &Collection, line: Line, id: &str)
     -> Result<Option<Document>, DocumentError>;
 
+    /// One document as JSON text: a store that keeps text need not parse it.
+    ///
+    /// # Errors
+    /// See [`DocumentError`].
+    async fn get_text(
+        &mut self,
+        of: &Collection,
+        line: Line,
+        id: &str,
+    ) -> Result<Option<String>, DocumentError> {
+        document::found_text(self.get(of, line, id).await?)
+    }
+
     /// One page.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::query::{Filter, Find, Scope, Sort};
 use super::update::Change;
-use super::{Collection, Document, DocumentError, Documents, Line, Page, Unit};
+use super::{Collection, Document, DocumentError, Documents, Line, Page, Unit, document};
 use crate::bindings::imports::millwork::documents::documents::{Error, Host, Page as WitPage, Query};
 use crate::capability::Budget;
 
@@ -95,11 +95,11 @@ impl DocumentsCall {
         })
     }
 
-    async fn get_document(&mut self, name: &str, id: &str) -> Result<Option<Document>, Error> {
+    async fn get_document(&mut self, name: &str, id: &str) -> Result<Option<String>, Error> {
         let of = self.collection(name)?;
         let result = match &mut self.access {
-            Access::Read(store) => store.get(&of, id).await,
-            Access::Project { unit, line, .. } => unit.get(&of, *line, id).await,
+            Access::Read(store) => store.get(&of, id).await.and_then(document::found_text),
+            Access::Project { unit, line, .. } => unit.get_text(&of, *line, id).await,
             Access::Denied(why) => return Err(Error::Denied((*why).to_owned())),
         };
         self.told(result)
@@ -224,7 +224,10 @@ impl Host for DocumentsCall {
         self.budget.spend_call()?;
         match self.get_document(&collection, &id).await {
             Ok(None) => Ok(Ok(None)),
-            Ok(Some(document)) => Ok(Ok(Some(self.give(&document)?))),
+            Ok(Some(text)) => {
+                self.budget.spend_bytes(text.len())?;
+                Ok(Ok(Some(text)))
+            }
             Err(error) => Ok(Err(error)),
         }
     }

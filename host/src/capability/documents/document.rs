@@ -32,8 +32,7 @@ pub(super) fn checked(
     document.shift_remove("_id");
     document.shift_insert(0, "_id".to_owned(), Value::String(id.to_owned()));
     check(&document, of)?;
-    let body =
-        serde_json::to_string(&document).map_err(|error| DocumentError::Malformed(error.to_string()))?;
+    let body = text(&document)?;
     if body.len() > DOCUMENT_BYTES_MAX {
         let (bytes, name) = (body.len(), &of.name);
         return Err(DocumentError::TooLarge(format!(
@@ -41,6 +40,16 @@ pub(super) fn checked(
         )));
     }
     Ok((document, body))
+}
+
+/// A document as JSON text.
+fn text(document: &Document) -> Result<String, DocumentError> {
+    serde_json::to_string(document).map_err(|error| DocumentError::Malformed(error.to_string()))
+}
+
+/// As JSON text, what was looked for and may have been found.
+pub(super) fn found_text(document: Option<Document>) -> Result<Option<String>, DocumentError> {
+    document.as_ref().map(text).transpose()
 }
 
 fn check(document: &Document, of: &Collection) -> Result<(), DocumentError> {

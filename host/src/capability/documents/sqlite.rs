@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use millwork_registry::id::TenantId;
 use rusqlite::Connection;
 
+use self::functions::LastParsed;
 use self::schema::Table;
 use self::unit::SqliteUnit;
 use super::query::Find;
@@ -98,6 +99,8 @@ impl DocumentStore for SqliteDocuments {
 struct TenantDocuments {
     /// A tokio mutex: a unit of work holds it across awaits.
     writer: Arc<tokio::sync::Mutex<Connection>>,
+    /// What the writer's functions parsed last.
+    parsed: Arc<LastParsed>,
     readers: Readers,
 }
 
@@ -105,10 +108,11 @@ impl TenantDocuments {
     fn open(path: PathBuf, limits: &SqliteDocumentsLimits) -> Result<Self, DocumentError> {
         let writer = open_writer(&path, schema::MIGRATIONS, "normal")
             .map_err(|error| DocumentError::Failed(error.to_string()))?;
-        functions::register(&writer)?;
-        let readers = Readers::new(path, limits.readers_max, functions::register);
+        let parsed = functions::register(&writer)?;
+        let readers = Readers::new(path, limits.readers_max, |db| functions::register(db).map(drop));
         Ok(Self {
             writer: Arc::new(tokio::sync::Mutex::new(writer)),
+            parsed,
             readers,
         })
     }
@@ -167,12 +171,73 @@ impl Documents for TenantDocuments {
 
     async fn begin(&self) -> Result<Box<dyn Unit>, DocumentError> {
         let writer = Arc::clone(&self.writer).lock_owned().await;
-        Ok(Box::new(blocking::run(|| SqliteUnit::begin(writer))?))
+        let parsed = Arc::clone(&self.parsed);
+        Ok(Box::new(blocking::run(|| SqliteUnit::begin(writer, parsed))?))
     }
 }
 
 impl From<rusqlite::Error> for DocumentError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Failed(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::update::Change;
+    use super::*;
+
+    fn object(value: Value) -> Document {
+        let Value::Object(document) = value else {
+            panic!("{value} is no object");
+        };
+        document
+    }
+
+    /// The writer computes keys of a document before it is text, and of the same one as text when it is replaced.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_index_holds_what_stands_in_the_documents() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteDocuments::new(folder.path(), SqliteDocumentsLimits { readers_max: 1 });
+        let tenant = TenantId::new("acme").unwrap();
+        let documents = store.open(&tenant).await.unwrap();
+        let of = Arc::new(Collection {
+            module: "sales".to_owned(),
+            name: "invoices".to_owned(),
+            decimals: vec!["total".to_owned()],
+            indexes: vec![vec!["x".to_owned(), "total".to_owned()], vec!["y".to_owned()]],
+        });
+        documents.prepare(&[Arc::clone(&of)]).await.unwrap();
+        let values = [
+            json!(null),
+            json!(-0.0),
+            json!(0.1),
+            json!(1e300),
+            json!(u64::MAX),
+            json!(i64::MIN),
+            serde_json::from_str("18446744073709551616").unwrap(),
+            serde_json::from_str("0.12345678901234567891234").unwrap(),
+            json!("\u{0}\"\\\u{1f600}"),
+            json!({"b": 1, "a": [0.3]}),
+        ];
+        let more = Change::parse(&json!({"$inc": {"n": 1}, "$set": {"y": 0.7}})).unwrap();
+        for round in 0..2 {
+            let mut unit = documents.begin().await.unwrap();
+            for (number, x) in values.iter().enumerate() {
+                let id = number.to_string();
+                let document = object(json!({"x": x, "y": x, "n": 2, "total": "1.50", "round": round}));
+                unit.put(&of, Line::Live, &id, document).await.unwrap();
+                assert!(unit.update(&of, Line::Live, &id, &more).await.unwrap());
+            }
+            unit.commit(None).await.unwrap();
+        }
+        let db = Connection::open(store.path(&tenant)).unwrap();
+        functions::register(&db).unwrap();
+        let found: String = db
+            .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(found, "ok");
     }
 }

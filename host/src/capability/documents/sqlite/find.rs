@@ -14,11 +14,23 @@ use super::schema::Table;
 
 /// One document.
 pub(super) fn get(db: &Connection, table: Table, id: &str) -> Result<Option<Document>, DocumentError> {
+    get_with(db, table, id, |row| Ok(parse(row)))?.transpose()
+}
+
+/// One document as it is kept: JSON text.
+pub(super) fn get_text(db: &Connection, table: Table, id: &str) -> Result<Option<String>, DocumentError> {
+    get_with(db, table, id, |row| row.get(0))
+}
+
+fn get_with<T>(
+    db: &Connection,
+    table: Table,
+    id: &str,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, DocumentError> {
     check_id(id)?;
-    db.prepare_cached(&format!("SELECT body FROM {table} WHERE id = ?1"))?
-        .query_row([id], |row| Ok(parse(row)))
-        .optional()?
-        .transpose()
+    let mut select = db.prepare_cached(&format!("SELECT body FROM {table} WHERE id = ?1"))?;
+    Ok(select.query_row([id], read).optional()?)
 }
 
 /// One page.

@@ -3,7 +3,7 @@
 //! An index stores what they return, so they must not change: another meaning needs another name, and thereby another
 //! index.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::functions::{Context, FunctionFlags};
 use rusqlite::{Connection, Error};
@@ -19,14 +19,28 @@ const LEAST: &str = "document_least";
 /// The key of a field's greatest value.
 const GREATEST: &str = "document_greatest";
 
-/// The document that was parsed last: a statement asks for several fields of one in a row. A std mutex, as SQLite wants
-/// functions that could move to another thread; it is never contended.
-type LastParsed = Arc<Mutex<(String, Document)>>;
+/// The document that was parsed last, with its text: a statement asks for several fields of one in a row.
+#[derive(Debug, Default)]
+pub(super) struct LastParsed {
+    /// A std mutex, as SQLite wants functions that could move to another thread; it is never contended.
+    last: Mutex<(String, Document)>,
+}
 
-/// Makes the functions known to a connection.
-pub(super) fn register(db: &Connection) -> rusqlite::Result<()> {
+impl LastParsed {
+    /// To be told before a document is written whose keys will be asked for.
+    pub(super) fn remember(&self, text: String, document: Document) {
+        *self.lock() = (text, document);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (String, Document)> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes the functions known to a connection. What they have parsed last can be told to them.
+pub(super) fn register(db: &Connection) -> rusqlite::Result<Arc<LastParsed>> {
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
-    let last = LastParsed::default();
+    let last = Arc::<LastParsed>::default();
     for (name, direction) in [
         (KEY, Direction::Ascending),
         (LEAST, Direction::Ascending),
@@ -35,7 +49,7 @@ pub(super) fn register(db: &Connection) -> rusqlite::Result<()> {
         let last = Arc::clone(&last);
         db.create_scalar_function(name, 3, flags, move |ctx| key(ctx, &last, name, direction))?;
     }
-    Ok(())
+    Ok(last)
 }
 
 /// The SQL expression of an indexed field's key.
@@ -64,7 +78,7 @@ fn key(ctx: &Context<'_>, last: &LastParsed, name: &str, direction: Direction) -
     } else {
         Reading::Text
     };
-    let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut last = last.lock();
     if last.0 != body {
         *last = (body.to_owned(), serde_json::from_str(body).map_err(refused)?);
     }

@@ -10,6 +10,7 @@ use super::super::document;
 use super::super::query::Find;
 use super::super::update::Change;
 use super::super::{Checkpoint, Collection, Document, DocumentError, Line, Page, Unit};
+use super::functions::LastParsed;
 use super::schema::Table;
 use super::{find, schema};
 use crate::blocking;
@@ -17,15 +18,21 @@ use crate::blocking;
 /// Holds the writer, in a transaction, until it is dropped.
 pub(super) struct SqliteUnit {
     db: OwnedMutexGuard<Connection>,
+    /// Of that connection.
+    parsed: Arc<LastParsed>,
     changes_before: u64,
 }
 
 impl SqliteUnit {
     /// Begins; the caller has waited for its turn.
-    pub(super) fn begin(db: OwnedMutexGuard<Connection>) -> Result<Self, DocumentError> {
+    pub(super) fn begin(
+        db: OwnedMutexGuard<Connection>,
+        parsed: Arc<LastParsed>,
+    ) -> Result<Self, DocumentError> {
         let unit = Self {
             changes_before: db.total_changes(),
             db,
+            parsed,
         };
         unit.run("BEGIN IMMEDIATE")?;
         Ok(unit)
@@ -43,8 +50,19 @@ impl SqliteUnit {
             None => return Ok(false),
         };
         change.apply(&mut document, &of.decimals)?;
-        put(&self.db, table, of, id, document)?;
+        self.put(table, of, id, document)?;
         Ok(true)
+    }
+
+    /// Writes a whole document, new or not.
+    fn put(&self, table: Table, of: &Collection, id: &str, document: Document) -> Result<(), DocumentError> {
+        let (document, body) = document::checked(of, id, document)?;
+        let mut insert = self.db.prepare_cached(&format!(
+            "INSERT INTO {table} (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
+        ))?;
+        self.parsed.remember(body.clone(), document);
+        insert.execute((id, &body))?;
+        Ok(())
     }
 
     fn remove(&self, of: &Collection, line: Line, id: &str) -> Result<bool, DocumentError> {
@@ -80,22 +98,6 @@ impl SqliteUnit {
     }
 }
 
-/// Writes a whole document, new or not.
-fn put(
-    db: &Connection,
-    table: Table,
-    of: &Collection,
-    id: &str,
-    document: Document,
-) -> Result<(), DocumentError> {
-    let (_, body) = document::checked(of, id, document)?;
-    db.prepare_cached(&format!(
-        "INSERT INTO {table} (id, body) VALUES (?1, ?2) ON CONFLICT (id) DO UPDATE SET body = excluded.body"
-    ))?
-    .execute((id, &body))?;
-    Ok(())
-}
-
 impl Drop for SqliteUnit {
     fn drop(&mut self) {
         if !self.db.is_autocommit()
@@ -118,6 +120,15 @@ impl Unit for SqliteUnit {
         blocking::run(|| find::get(&self.db, Table::of(&self.db, of, line)?, id))
     }
 
+    async fn get_text(
+        &mut self,
+        of: &Collection,
+        line: Line,
+        id: &str,
+    ) -> Result<Option<String>, DocumentError> {
+        blocking::run(|| find::get_text(&self.db, Table::of(&self.db, of, line)?, id))
+    }
+
     async fn find(&mut self, of: &Collection, line: Line, find: &Find) -> Result<Page, DocumentError> {
         blocking::run(|| find::find(&self.db, Table::of(&self.db, of, line)?, of, find))
     }
@@ -133,7 +144,7 @@ impl Unit for SqliteUnit {
         id: &str,
         document: Document,
     ) -> Result<(), DocumentError> {
-        blocking::run(|| put(&self.db, Table::of(&self.db, of, line)?, of, id, document))
+        blocking::run(|| Self::put(self, Table::of(&self.db, of, line)?, of, id, document))
     }
 
     async fn update(

@@ -21,7 +21,7 @@ use super::transaction::{Commit, Transaction};
 /// Requests that one caller adds, its own and those of others: each takes some 20 us of a thread that has other work.
 const HELP_MAX: usize = 16;
 /// The part of the last flush that may be spent on waiting for those whom it served.
-const GATHER_SHARE: u32 = 3;
+const GATHER_SHARE: u32 = 2;
 /// The part of them that may be late without its having been in vain.
 const LATE_SHARE: usize = 4;
 /// Flushes after which it is tried again where they were late.

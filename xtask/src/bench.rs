@@ -21,27 +21,18 @@ const RESULTS: &str = "bench.json";
 /// When something does not compile, or a benchmark fails.
 pub(crate) fn bench(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     build::build(workspace)?;
+    build::program(workspace, "bench")?;
     guest::build_test_guests(workspace, &[])?;
     let servers = servers::install(workspace);
     let results = workspace.target.join(RESULTS);
     say("running the benchmarks");
-    let mut cargo = workspace.cargo();
-    cargo
-        .args([
-            "run",
-            "--release",
-            "--package",
-            "millwork-tests",
-            "--bin",
-            "bench",
-            "--",
-        ])
-        .args(arguments);
-    cargo
+    let mut bench = workspace.command(workspace.program("bench"));
+    bench
+        .args(arguments)
         .env("MILLWORK_COMPONENTS", workspace.components())
         .env("MILLWORK_BIN", workspace.millwork())
         .env("MILLWORK_TEST_SERVERS", &servers.programs);
-    run(cargo.env("MILLWORK_BENCH_JSON", &results))?;
+    run(bench.env("MILLWORK_BENCH_JSON", &results))?;
     report(&results);
     Ok(())
 }

@@ -6,6 +6,9 @@ use crate::guest::{self, NotBuilt};
 use crate::shell::{run, say};
 use crate::workspace::Workspace;
 
+/// All packages but the tasks', which have a profile of their own.
+pub(crate) const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "xtask"];
+
 /// Builds all that a user runs: `target/release/millwork` and `target/components/*.wasm`.
 ///
 /// # Errors
@@ -13,17 +16,21 @@ use crate::workspace::Workspace;
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     guest::build_components(workspace, &[])?;
     say("building the host");
-    run(workspace.cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "millwork-host",
-        "--bin",
-        "millwork",
-    ]))?;
+    program(workspace, "millwork")?;
     eprintln!("\nbuilt {}", workspace.millwork().display());
     eprintln!("      {}/*.wasm", workspace.components().display());
     Ok(())
+}
+
+/// Builds one program. Of all packages, as the tests are: so what they share has the same features, and is compiled once.
+///
+/// # Errors
+/// When something does not compile.
+pub(crate) fn program(workspace: &Workspace, name: &str) -> Result<()> {
+    run(workspace
+        .cargo()
+        .args(["build", "--release", "--bin", name])
+        .args(EVERYTHING))
 }
 
 /// Builds every component, those of the tests included, or `only` those named.

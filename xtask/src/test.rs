@@ -4,15 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use crate::build;
+use crate::build::{self, EVERYTHING};
 use crate::debian;
 use crate::guest::{self, NotBuilt};
 use crate::servers;
 use crate::shell::{run, say};
 use crate::workspace::Workspace;
-
-/// All but the tasks, which have a profile of their own.
-const EVERYTHING: [&str; 3] = ["--workspace", "--exclude", "xtask"];
 
 /// Builds the host and all components, then runs `cargo test` with `filters` added to its arguments.
 ///

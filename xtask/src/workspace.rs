@@ -65,7 +65,12 @@ impl Workspace {
 
     /// The host's program.
     pub(crate) fn millwork(&self) -> PathBuf {
-        self.target.join("release/millwork")
+        self.program("millwork")
+    }
+
+    /// Any of the programs.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.target.join("release").join(name)
     }
 }
 

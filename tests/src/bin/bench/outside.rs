@@ -15,10 +15,8 @@ use crate::{Effort, disk, process};
 
 const WORKS: [Work; 3] = [Work::CreateClient, Work::AddLineItem, Work::OneAggregate];
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
-/// Share of the cores in use, of those that can be used, from which on more work would hardly fit.
+/// Share of the cores in use from which on more work would not fit.
 const BUSY_SHARE: f64 = 0.9;
-/// Share of the time in which somebody waits for a core, from which on the cores are what there is too little of.
-const CORE_AWAITED_SHARE: f64 = 0.5;
 /// A folder in memory, where flushes take no time.
 const MEMORY: &str = "/dev/shm";
 
@@ -125,13 +123,9 @@ impl Row {
         (!figures.is_empty()).then(|| median(figures.into_iter()))
     }
 
-    /// Whether the cores, and not the disk, set the bound: nearly all are in use, or nearly as many as with the data in
-    /// memory, where nobody waits for a disk, while somebody waits for a core more often than not.
+    /// Whether the cores, and not the disk, set the bound.
     pub(crate) fn cpu_bound(&self) -> bool {
-        let used = self.median(|round| round.cores_used);
-        let usable = self.against_memory(|_, memory| memory.cores_used).unwrap_or(1.0);
-        let awaited = self.median(|round| round.core_awaited) >= CORE_AWAITED_SHARE;
-        used >= BUSY_SHARE || (used >= BUSY_SHARE * usable && awaited)
+        self.median(|round| round.cores_used) >= BUSY_SHARE
     }
 
     pub(crate) fn json(&self) -> Value {

@@ -117,8 +117,8 @@ pub(super) struct Stream<'a> {
     pub(super) key: Option<i64>,
     /// The version so far.
     pub(super) version: u64,
-    /// Whether the append has events of it.
-    pub(super) touched: bool,
+    /// Whether its first event is in the append.
+    pub(super) begins: bool,
 }
 
 type Check<T> = rusqlite::Result<Result<T, AppendError>>;
@@ -164,8 +164,11 @@ impl<'a> Step<'a> {
     fn check_versions(&self) -> Check<Vec<Stream<'a>>> {
         let mut streams = Vec::with_capacity(self.append.expected.len());
         for (of, expected) in &self.append.expected {
-            let found = read::stream(self.db, self.tenant.key, of)?;
-            let actual = found.map_or(0, |(_, version)| version);
+            let key = read::stream(self.db, self.tenant.key, of)?;
+            let actual = match key {
+                Some(key) => read::version(self.db, key)?,
+                None => 0,
+            };
             if actual != *expected {
                 return Ok(Err(AppendError::Version {
                     subject: of.clone(),
@@ -175,9 +178,9 @@ impl<'a> Step<'a> {
             }
             streams.push(Stream {
                 of,
-                key: found.map(|(key, _)| key),
+                key,
                 version: actual,
-                touched: false,
+                begins: false,
             });
         }
         Ok(Ok(streams))

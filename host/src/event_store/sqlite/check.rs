@@ -14,11 +14,10 @@ const OFFENDERS: &[(&str, &str)] = &[
          AND NOT EXISTS (SELECT 1 FROM events AS before WHERE before.key = events.key - 1)",
     ),
     (
-        "a version is missing, or the aggregate's row is wrong:",
+        "a version is missing, or an aggregate has no events:",
         "SELECT streams.subject FROM streams LEFT JOIN events ON events.stream = streams.stream \
          GROUP BY streams.tenant, streams.module, streams.aggregate, streams.subject \
-         HAVING min(events.version) IS NOT 1 OR max(events.version) IS NOT streams.version \
-         OR count(events.version) IS NOT streams.version",
+         HAVING min(events.version) IS NOT 1 OR max(events.version) IS NOT count(events.version)",
     ),
     (
         "an event belongs to no aggregate or to no command:",

@@ -36,8 +36,8 @@ pub(super) fn newest_aggregates(
         .prepare_cached("SELECT count(*) FROM streams WHERE tenant = ?1 AND module = ?2")?
         .query_row((tenant.0, module), |row| row.get(0))?;
     let mut statement = db.prepare_cached(
-        "SELECT aggregate, subject, version FROM streams WHERE tenant = ?1 AND module = ?2 \
-         ORDER BY stream DESC LIMIT ?3",
+        "SELECT aggregate, subject, (SELECT max(version) FROM events WHERE events.stream = streams.stream) \
+         FROM streams WHERE tenant = ?1 AND module = ?2 ORDER BY stream DESC LIMIT ?3",
     )?;
     let rows = statement.query_map((tenant.0, module, limit), |row| {
         let of = Subject {

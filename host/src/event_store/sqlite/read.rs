@@ -38,7 +38,7 @@ pub(super) fn events(
     after: u64,
     limit: u32,
 ) -> rusqlite::Result<Vec<Recorded>> {
-    let Some((stream, _)) = stream(db, tenant, of)? else {
+    let Some(stream) = stream(db, tenant, of)? else {
         return Ok(Vec::new());
     };
     let sql = select_events!("WHERE e.stream = ?1 AND e.version > ?2 ORDER BY e.version LIMIT ?3");
@@ -91,17 +91,19 @@ pub(super) fn unsigned(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(row.get::<_, i64>(column)?.unsigned_abs())
 }
 
-/// The key of an aggregate's events, and its version.
-pub(super) fn stream(
-    db: &Connection,
-    tenant: TenantKey,
-    of: &Subject,
-) -> rusqlite::Result<Option<(i64, u64)>> {
+/// The key of an aggregate's events, if it has any.
+pub(super) fn stream(db: &Connection, tenant: TenantKey, of: &Subject) -> rusqlite::Result<Option<i64>> {
     db.prepare_cached(
-        "SELECT stream, version FROM streams WHERE tenant = ?1 AND module = ?2 AND aggregate = ?3 AND subject = ?4",
+        "SELECT stream FROM streams WHERE tenant = ?1 AND module = ?2 AND aggregate = ?3 AND subject = ?4",
     )?
-    .query_row((tenant.0, &of.module, &of.aggregate, &of.id), |row| Ok((row.get(0)?, unsigned(row, 1)?)))
+    .query_row((tenant.0, &of.module, &of.aggregate, &of.id), |row| row.get(0))
     .optional()
+}
+
+/// The version of the aggregate that has these events.
+pub(super) fn version(db: &Connection, stream: i64) -> rusqlite::Result<u64> {
+    db.prepare_cached("SELECT ifnull(max(version), 0) FROM events WHERE stream = ?1")?
+        .query_row([stream], |row| unsigned(row, 0))
 }
 
 /// See [`super::super::EventStore::outcome`].
@@ -141,7 +143,7 @@ pub(super) fn snapshot(
     of: &Subject,
     state_version: u32,
 ) -> rusqlite::Result<Option<Snapshot>> {
-    let Some((stream, _)) = stream(db, tenant, of)? else {
+    let Some(stream) = stream(db, tenant, of)? else {
         return Ok(None);
     };
     db.prepare_cached("SELECT version, state FROM snapshots WHERE stream = ?1 AND state_version = ?2")?

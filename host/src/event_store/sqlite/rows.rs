@@ -77,7 +77,7 @@ impl Step<'_> {
             let stream = streams.iter_mut().find(|stream| *stream.of == event.of);
             let stream = stream.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
             stream.version += 1;
-            stream.touched = true;
+            stream.begins |= stream.key.is_none();
             let stream_key = *stream.key.get_or_insert(key);
             insert.execute((
                 key,
@@ -106,12 +106,10 @@ impl Step<'_> {
     }
 
     fn write_streams(&self, streams: &[Stream<'_>]) -> rusqlite::Result<()> {
-        for stream in streams.iter().filter(|stream| stream.touched) {
+        for stream in streams.iter().filter(|stream| stream.begins) {
             self.db
                 .prepare_cached(
-                    "INSERT INTO streams (tenant, module, aggregate, subject, stream, version) \
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6) \
-                     ON CONFLICT (tenant, module, aggregate, subject) DO UPDATE SET version = excluded.version",
+                    "INSERT INTO streams (tenant, module, aggregate, subject, stream) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
                 .execute((
                     self.tenant.key.0,
@@ -119,7 +117,6 @@ impl Step<'_> {
                     &stream.of.aggregate,
                     &stream.of.id,
                     stream.key,
-                    to_sql(stream.version)?,
                 ))?;
         }
         Ok(())
@@ -206,10 +203,10 @@ pub(super) fn snapshot(
     snapshot: &Snapshot,
 ) -> rusqlite::Result<()> {
     let key = tenants.get(db, tenant)?.key;
-    let Some((stream, reached)) = read::stream(db, key, of)? else {
+    let Some(stream) = read::stream(db, key, of)? else {
         return Ok(());
     };
-    if snapshot.version > reached {
+    if snapshot.version > read::version(db, stream)? {
         return Ok(());
     }
     db.prepare_cached(

@@ -111,6 +111,9 @@ CREATE INDEX commands_without_events ON commands (tenant, module) WHERE position
 ", "
 -- Whether appends are taken: 0 they are, 1 the tenant is moving away, 2 it is moving here.
 ALTER TABLE tenants ADD COLUMN gate INTEGER NOT NULL DEFAULT 0;
+", "
+-- An aggregate's version is that of its last event, which its index knows: a further event writes to no row of `streams`.
+ALTER TABLE streams DROP COLUMN version;
 "];
 
 /// A tenant's number in this file.

@@ -1,4 +1,4 @@
-//! What the store says when the disk fails.
+//! What the store says when the disk fails, and what it makes of older files.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -116,5 +116,33 @@ async fn nobody_waits_for_a_thread_that_has_panicked() {
 
     let events = SqliteEvents::open(&path, &LIMITS).unwrap();
     events.append(append("third")).await.unwrap();
+    events.verify().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn aggregates_of_an_older_file_keep_their_versions() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("events.sqlite");
+    let events = SqliteEvents::open(&path, &LIMITS).unwrap();
+    events.append(append("first")).await.unwrap();
+    events.close().await;
+    // As format 3 had it.
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(
+            "ALTER TABLE streams ADD COLUMN version INTEGER NOT NULL DEFAULT 1; PRAGMA user_version = 3",
+        )
+        .unwrap();
+
+    let events = SqliteEvents::open(&path, &LIMITS).unwrap();
+    let of = append("first").command.target;
+    let mut next = append("first");
+    next.command.id = "update-first".to_owned();
+    next.expected = vec![(of.clone(), 1)];
+    next.events[0].id = "event-updated".to_owned();
+    let appended = events.append(next).await.unwrap();
+    assert_eq!((appended.version, appended.position), (2, 2));
+    let newest = events.newest_aggregates(&tenant(), "client", 5).await.unwrap();
+    assert_eq!(newest.items, vec![(of, 2)]);
     events.verify().await.unwrap();
 }

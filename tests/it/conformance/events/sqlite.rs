@@ -205,7 +205,7 @@ async fn a_full_queue_refuses() {
 async fn verify_finds_what_is_wrong() {
     for (damage, found) in [
         ("DELETE FROM events WHERE version = 1", "missing"),
-        ("UPDATE streams SET version = 9", "version"),
+        ("UPDATE events SET version = version + 10", "version"),
         ("DELETE FROM streams", "no aggregate"),
         ("DELETE FROM commands", "no command"),
         ("UPDATE commands SET position = position + 1", "outcome"),

@@ -23,6 +23,7 @@ mod reads;
 mod report;
 mod requests;
 mod sample;
+mod spare;
 mod cluster;
 mod swaps;
 

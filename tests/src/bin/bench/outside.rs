@@ -11,6 +11,7 @@ use crate::load::{Done, Load};
 use crate::process::Usage;
 use crate::report::median;
 use crate::requests::{Requests, Work};
+use crate::spare::Trace;
 use crate::{Effort, disk, process};
 
 const WORKS: [Work; 3] = [Work::CreateClient, Work::AddLineItem, Work::OneAggregate];
@@ -54,6 +55,8 @@ pub(crate) struct Round {
     pub(crate) core_awaited: f64,
     /// Share of the time in which somebody waited for a disk.
     pub(crate) disk_awaited: f64,
+    /// Share of the cores' time that was spare, at the most connections and where that can be traced.
+    pub(crate) spare: Option<f64>,
     /// A host whose data is in memory, at the most connections.
     pub(crate) in_memory: Option<Memory>,
 }
@@ -115,12 +118,13 @@ impl Row {
 
     /// The median over the rounds in which the same was done with the data in memory.
     pub(crate) fn against_memory(&self, figure: impl Fn(&Round, Memory) -> f64) -> Option<f64> {
-        let measured = self
-            .rounds
-            .iter()
-            .filter_map(|round| Some(figure(round, round.in_memory?)));
-        let figures: Vec<f64> = measured.collect();
-        (!figures.is_empty()).then(|| median(figures.into_iter()))
+        let measured = self.rounds.iter();
+        middle(measured.filter_map(|round| Some(figure(round, round.in_memory?))))
+    }
+
+    /// The median over the rounds in which it could be traced.
+    pub(crate) fn spare(&self) -> Option<f64> {
+        middle(self.rounds.iter().filter_map(|round| round.spare))
     }
 
     /// Whether the cores, and not the disk, set the bound.
@@ -147,6 +151,7 @@ impl Row {
             "clientCpuUs": self.median(|round| round.client_us),
             "coresUsed": self.median(|round| round.cores_used),
             "coresBusy": self.median(|round| round.cores_busy),
+            "coresSpare": self.spare(),
             "coreAwaited": self.median(|round| round.core_awaited),
             "diskAwaited": self.median(|round| round.disk_awaited),
             "toInMemory": self.against_memory(|round, memory| round.rate / memory.rate),
@@ -175,7 +180,7 @@ pub(crate) fn measure(effort: Effort, server: &Server, requests: &Requests) -> V
     for _ in 0..effort.rounds {
         for row in &mut rows {
             let mut round = round(effort, server, requests, &echo, row.work, row.connections);
-            if CONNECTIONS.last() == Some(&row.connections) {
+            if is_most(row.connections) {
                 round.in_memory = memory
                     .as_ref()
                     .map(|memory| memory.measure(effort, row.work, row.connections));
@@ -184,6 +189,16 @@ pub(crate) fn measure(effort: Effort, server: &Server, requests: &Requests) -> V
         }
     }
     rows
+}
+
+fn is_most(connections: usize) -> bool {
+    CONNECTIONS.last() == Some(&connections)
+}
+
+/// The median, if there is any figure.
+fn middle(figures: impl Iterator<Item = f64>) -> Option<f64> {
+    let figures: Vec<f64> = figures.collect();
+    (!figures.is_empty()).then(|| median(figures.into_iter()))
 }
 
 fn round(
@@ -206,7 +221,9 @@ fn round(
     let host = server.pid();
     let host_before = process::cpu_seconds(host);
     let batches = requests.batches();
+    let trace = is_most(connections).then(Trace::start).flatten();
     let (done, used) = used_by(&load, host);
+    let spare = trace.and_then(|trace| trace.end(process::cores()));
     let (sum, count) = requests.batches();
     requests.settle(&done);
     let host_whole = process::cpu_seconds(host) - host_before;
@@ -227,6 +244,7 @@ fn round(
         cores_busy: used.cores_busy(done.took),
         core_awaited: used.core_awaited / done.took.as_secs_f64(),
         disk_awaited: used.disk_awaited / done.took.as_secs_f64(),
+        spare,
         in_memory: None,
     }
 }

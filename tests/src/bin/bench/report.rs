@@ -211,9 +211,13 @@ fn bound(rows: &[Row]) {
             ),
             None => Default::default(),
         };
+        let spare = match row.spare() {
+            Some(spare) => format!("idle with nobody waiting {:.0} %", spare * 100.0),
+            None => "idle with nobody waiting unknown, without root and tracefs".to_owned(),
+        };
         let said = format!(
             "{:.0} % of what the disk allows{rate_in_memory}{bound}; at least {:.0} % or CPU-bound\n       \
-             cores used {:.0} %{used_in_memory}; somebody waited for a core {:.0} % of the time, for the disk {:.0} %",
+             cores used {:.0} %{used_in_memory}; {spare}; somebody waited for a core {:.0} % of the time, for the disk {:.0} %",
             of_disk * 100.0,
             OF_DISK_MIN * 100.0,
             row.median(|round| round.cores_used) * 100.0,

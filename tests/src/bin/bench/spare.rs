@@ -154,12 +154,6 @@ fn parse(line: &str) -> Option<(f64, u32, Event)> {
 mod tests {
     use super::*;
 
-    fn trace(events: &[&str]) -> Option<f64> {
-        let header = "# entries-in-buffer/entries-written: 5/5   #P:2";
-        let lines = [header].into_iter().chain(events.iter().copied());
-        spare(lines.map(str::to_owned), 2.0)
-    }
-
     fn switch(core: u32, at: f64, from: (u32, char), to: u32) -> String {
         format!(
             "  a b-{0} [00{core}] d..2. {at:.6}: sched_switch: prev_comm=a b prev_pid={0} prev_prio=120 prev_state={1} ==> \
@@ -170,27 +164,35 @@ mod tests {
 
     #[test]
     fn a_core_is_spare_only_while_nobody_waits() {
-        let wakeup = "  c-7 [000] dNh4. 13.000000: sched_wakeup: comm=x pid=9 prio=120 target_cpu=000";
         let events = [
+            "# entries-in-buffer/entries-written: 6/6   #P:2".to_owned(),
             switch(0, 10.0, (IDLE, 'R'), 7),
             // From here on both cores are known, and one is idle: a second is spare.
             switch(1, 11.0, (8, 'S'), IDLE),
             // 7 waits for its core while the other is idle: two seconds.
             switch(0, 12.0, (7, 'R'), 9),
-            wakeup.to_owned(),
+            // Whoever runs does not wait.
+            "  c-7 [000] dNh4. 13.000000: sched_wakeup: comm=x pid=9 prio=120 target_cpu=000".to_owned(),
             switch(1, 14.0, (IDLE, 'R'), 7),
             switch(0, 15.0, (9, 'D'), IDLE),
+            // Nobody waits until 8 is woken: half a second is spare.
+            "  c-7 [001] dNh4. 15.500000: sched_wakeup: comm=a b pid=8 prio=120 target_cpu=001".to_owned(),
+            switch(0, 17.0, (IDLE, 'R'), 8),
         ];
-        let events: Vec<&str> = events.iter().map(String::as_str).collect();
-        let found = trace(&events).unwrap();
-        assert!((found - 1.0 / 8.0).abs() < 1e-9, "{found}");
+        let found = spare(events.into_iter(), 2.0).unwrap();
+        assert!((found - 1.5 / 12.0).abs() < 1e-9, "{found}");
     }
 
     #[test]
     fn nothing_is_told_of_a_trace_with_gaps_or_of_cores_of_others() {
-        let lost = ["# entries-in-buffer/entries-written: 4/9   #P:2".to_owned()];
-        assert_eq!(spare(lost.into_iter(), 2.0), None);
-        let events: Vec<String> = (0..3).map(|core| switch(core, 10.0, (8, 'S'), IDLE)).collect();
-        assert_eq!(spare(events.into_iter(), 2.0), None);
+        let told = |header: &str, cores: u32| {
+            let events = (0..cores).map(|core| switch(core, 10.0 + f64::from(core), (8, 'S'), IDLE));
+            let end = [switch(0, 20.0, (IDLE, 'R'), 8)];
+            let header = [format!("# entries-in-buffer/entries-written: {header}   #P:2")];
+            spare(header.into_iter().chain(events).chain(end), 2.0)
+        };
+        assert_eq!(told("3/3", 2), Some(1.0));
+        assert_eq!(told("3/9", 2), None);
+        assert_eq!(told("4/4", 3), None);
     }
 }
